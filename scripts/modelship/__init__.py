@@ -1,0 +1,3 @@
+"""Modelship: continuous delivery for machine-learning models."""
+
+__version__ = "0.1.0"

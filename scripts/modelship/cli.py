@@ -1,0 +1,53 @@
+"""The `modelship` command. Each subcommand is one module in `commands/`, imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from modelship import __version__
+
+COMMANDS = {
+    "init": "Look at a repository and write modelship.yaml and one workflow.",
+    "dvc-pull": "Fetch the data that this commit names, verified.",
+    "validate": "Check the data against its expectations.",
+    "train": "Run the team's training and record what it produced.",
+    "metric-gate": "Judge the candidate against the baseline.",
+    "comment": "Answer the pull request: comment, check run, summary, report page.",
+    "pull-request": "All of the above in a row, in one job or at a terminal.",
+    "schema": "Print the JSON Schema of modelship.yaml.",
+}
+
+
+class _Commands(click.Group):
+    """Knows its commands by name and one line of help, without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"modelship.commands.{cmd_name.replace('-', '_')}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "MODELSHIP", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="modelship")
+def modelship() -> None:
+    """Continuous delivery for machine-learning models.
+
+    Exit codes: 0 pass, 1 the verdict is no, 2 bad input or configuration, 3 infrastructure.
+    """
+
+
+def main(*arguments: Any) -> None:
+    """Run the command line. Click's own usage errors exit with 2, as all bad input does."""
+    modelship(*arguments)

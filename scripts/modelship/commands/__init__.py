@@ -1,0 +1,1 @@
+"""One module for each command: options in, request built, record written, exit code out."""

@@ -1,0 +1,147 @@
+"""What every command does around its own work: configuration, record, annotations, outputs, exit code."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from modelship import __version__
+from modelship.core import workflow
+from modelship.core.config import CONFIG_NAME, LoadedConfig, load_config
+from modelship.core.documents import parse_document
+from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
+from modelship.core.event import Event, read_event
+from modelship.core.git import Git
+from modelship.core.records import RECORDS, AnyRecord
+from modelship.core.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a command works: the folder of modelship.yaml, its repository, its run directory, and what GitHub says of the run."""
+
+    config_path: Path
+    overrides: Mapping[str, Any]
+    directory: Path
+    git: Git
+    run_directory: RunDirectory
+    event: Event
+
+    def load(self) -> LoadedConfig:
+        """The configuration as it stands in the work tree. Raises BadInput."""
+        return load_config(self.config_path, self.overrides, name=self.config_path.as_posix())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command's work ends with."""
+
+    record: AnyRecord
+    exit_code: ExitCode
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), default=CONFIG_NAME, show_default=True, help="The modelship.yaml to follow."
+)
+model_option = click.option("--model", help="The model's name (key `model`).")
+
+
+def yaml_value(_context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """A click callback: an option whose text is YAML, as `{roc_auc: {min: 0.7}}`."""
+    if value is None:
+        return None
+    try:
+        return parse_document(value.encode(), f"input-{parameter.name}.yaml").data
+    except BadInput as error:
+        raise click.BadParameter(error.problems[0].message) from None
+
+
+def workspace(config_path: Path, overrides: Mapping[str, Any]) -> Workspace:
+    """The workspace of a command. Raises BadInput for a broken event file."""
+    directory = config_path.parent
+    return Workspace(
+        config_path=config_path,
+        overrides=overrides,
+        directory=directory,
+        git=Git(directory if directory.is_dir() else Path()),
+        run_directory=RunDirectory(directory / ".modelship"),
+        event=read_event(),
+    )
+
+
+def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callable[[Workspace], Result]) -> NoReturn:
+    """Do `work` and leave the process with the command's exit code.
+
+    Whatever happens, a record is written: an error becomes a record of status `error`, so that the comment can tell of it.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    space: Workspace | None = None
+    try:
+        space = workspace(config_path, overrides)
+        space.run_directory.remove(name)
+        result = work(space)
+    except ModelshipError as error:
+        result = _failed(name, error.problems, error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        # Fail closed: a defect of ours is never a pass. The log gets the trace, the record one line.
+        traceback.print_exc()
+        problem = Problem(
+            f"unexpected {type(error).__name__}: {str(error)[:500]}.", "This is a defect in Modelship; please report it."
+        )
+        result = _failed(name, (problem,), ExitCode.INFRASTRUCTURE)
+    _finish(name, space, result, started, time.monotonic() - clock)
+
+
+def _failed(name: str, problems: tuple[Problem, ...], exit_code: ExitCode) -> Result:
+    clipped = tuple(Problem(p.message[:1500], p.remedy[:500], p.path, p.line) for p in problems[:20])
+    record = RECORDS[name](status="error", summary=str(clipped[0])[:2000], problems=clipped)
+    return Result(record, exit_code)
+
+
+def _finish(name: str, space: Workspace | None, result: Result, started: datetime, seconds: float) -> NoReturn:
+    record = msgspec.structs.replace(
+        result.record,
+        model=result.record.model or _model_name(space),
+        commit=result.record.commit or (space.git.head() if space else None),
+        started_at=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 2),
+        modelship=__version__,
+    )
+    outputs = {"status": record.status, "summary": record.summary, **result.outputs}
+    if space:
+        space.run_directory.write(name, record)
+        outputs["record"] = str(space.run_directory.record_path(name))
+        outputs["run-directory"] = str(space.run_directory.path)
+        outputs["evidence-digest"] = _digest(space)
+    for problem in record.problems:
+        workflow.annotate("error", problem, f"modelship {name}")
+    workflow.say(f"modelship {name}: {record.status} · {record.summary} · {seconds:.1f} s")
+    workflow.set_outputs(outputs)
+    sys.stdout.flush()
+    sys.exit(result.exit_code)
+
+
+def _digest(space: Workspace) -> str:
+    try:
+        return space.run_directory.digest()
+    except BadInput:
+        return ""
+
+
+def _model_name(space: Workspace | None) -> str:
+    try:
+        return space.load().config.model if space else ""
+    except ModelshipError:
+        return ""

@@ -1,0 +1,79 @@
+"""`modelship metric-gate`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelship.commands.frame import Result, Workspace, config_option, model_option, run, yaml_value
+
+
+@click.command("metric-gate")
+@config_option
+@model_option
+@click.option("--candidate", help="The candidate's metrics file; what `train` recorded without it.")
+@click.option("--baseline", help="champion, base, git:<ref>, run:<id>, file:<path> or none (key `gate.baseline`).")
+@click.option("--metrics", callback=yaml_value, help="Limits as YAML: `{roc_auc: {min: 0.7}}` (key `gate.metrics`).")
+@click.option("--first-run", help="allow or refuse while there is no baseline (key `gate.first-run`).")
+@click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
+@click.option("--registered-name", help="The model's name in MLflow's registry (key `registry.name`).")
+@click.option("--tracking-uri", help="The MLflow server for baselines; MLFLOW_TRACKING_URI without it.")
+@click.option("--evidence", type=click.Path(path_type=Path), help="The run directory that another job handed over.")
+@click.option("--evidence-digest", help="What that job said of it: its output `evidence-digest`.")
+def command(config: Path, **given: Any) -> None:
+    """Judge the candidate's metrics against limits and baseline. Exit code 1 is a verdict of no."""
+    overrides = {
+        "model": given["model"],
+        "gate.baseline": given["baseline"],
+        "gate.metrics": given["metrics"],
+        "gate.first-run": given["first_run"],
+        "registry.name": given["registered_name"],
+    }
+    options = Options(
+        candidate=given["candidate"],
+        base=given["base"],
+        tracking_uri=given["tracking_uri"] or os.environ.get("MLFLOW_TRACKING_URI"),
+        evidence=given["evidence"],
+        evidence_digest=given["evidence_digest"] or "",
+    )
+    run("metric-gate", config, overrides, lambda space: work(space, options))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked beside the configuration."""
+
+    candidate: str | None
+    base: str | None
+    tracking_uri: str | None
+    evidence: Path | None
+    evidence_digest: str
+
+
+def work(space: Workspace, options: Options) -> Result:
+    """Take over evidence, find policy, candidate and baseline, and judge."""
+    from modelship.core.run_directory import RunDirectory
+    from modelship.gate.gate import Request, decide
+
+    if options.evidence:
+        space.run_directory.take_evidence(RunDirectory(options.evidence), options.evidence_digest)
+    decision = decide(
+        Request(
+            git=space.git,
+            directory=space.directory,
+            event=space.event,
+            run_directory=space.run_directory,
+            config_path=space.config_path,
+            overrides=space.overrides,
+            candidate=options.candidate,
+            base=options.base,
+            tracking_uri=options.tracking_uri,
+        )
+    )
+    return Result(
+        decision.record, decision.exit_code, {"baseline": decision.record.baseline.label if decision.record.baseline else ""}
+    )

@@ -1,0 +1,1 @@
+"""What every capability shares. Nothing in here imports anything heavy."""

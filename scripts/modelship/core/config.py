@@ -1,0 +1,288 @@
+"""`modelship.yaml`: one typed schema, read strictly, published as JSON Schema."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from modelship.core.documents import Document, Path_, parse_document, read_document
+from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
+
+CONFIG_NAME = "modelship.yaml"
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Letters, digits, dot, dash, underscore.")]
+FilePath = Annotated[str, Meta(min_length=1, max_length=1000)]
+Percent = Annotated[str, Meta(pattern=r"^[0-9]+([.][0-9]+)?%$", description="A share of the baseline's absolute value, as `1%`.")]
+Margin = Annotated[float, Meta(ge=0)] | Percent
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[smh]$", description="Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
+Baseline = Annotated[
+    str,
+    Meta(
+        pattern=r"^(champion|base|none|git:.+|run:.+|file:.+)$",
+        description="`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`.",
+    ),
+]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    pass
+
+
+class Data(_Section, frozen=True, kw_only=True):
+    """The tables that the model learns from and is judged on."""
+
+    reference: Annotated[FilePath, Meta(description="What the model learns from.")] | None = None
+    current: Annotated[FilePath, Meta(description="What the model is judged on.")] | None = None
+    target: Annotated[str, Meta(description="The column that the model predicts.")] | None = None
+    key: Annotated[str, Meta(description="The column that names a row, once each.")] | None = None
+    expectations: (
+        Annotated[FilePath, Meta(description="A short YAML list of expectations, or a Great Expectations suite as JSON.")] | None
+    ) = None
+    remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
+
+
+class Train(_Section, frozen=True, kw_only=True):
+    """How the team trains, and what training writes."""
+
+    run: Annotated[str, Meta(min_length=1, description="The command, run by `bash` beside modelship.yaml.")] | None = None
+    metrics: Annotated[FilePath, Meta(description="The metrics file that training writes: JSON, YAML or TOML.")] | None = None
+    params: Annotated[FilePath, Meta(description="The parameters file; `params.yaml` is found by itself.")] | None = None
+    predictions: Annotated[FilePath, Meta(description="The predictions file that training writes.")] | None = None
+    model: Annotated[FilePath, Meta(description="The MLflow model folder that training writes.")] | None = None
+    timeout: Annotated[Duration, Meta(description="When training is stopped.")] = "6h"
+    python: Annotated[str, Meta(min_length=1, description="The team's Python interpreter.")] = "python"
+
+
+class Limit(_Section, frozen=True, kw_only=True):
+    """What one metric may be, and how much worse than the baseline."""
+
+    min: Annotated[float, Meta(description="The lowest allowed value.")] | None = None
+    max: Annotated[float, Meta(description="The highest allowed value.")] | None = None
+    max_regression: (
+        Annotated[Margin, Meta(description="How much worse than the baseline it may be: absolute (`0.005`) or relative (`1%`).")]
+        | None
+    ) = None
+    better: (
+        Annotated[
+            Literal["higher", "lower"],
+            Meta(description="Which direction is better, for a metric that scikit-learn does not know."),
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        if self.min is None and self.max is None and self.max_regression is None:
+            raise ValueError("it needs at least one of `min`, `max`, `max-regression`")
+        if not all(math.isfinite(value) for value in (self.min, self.max) if value is not None):
+            raise ValueError("`min` and `max` must be finite")
+        if isinstance(self.max_regression, float) and not math.isfinite(self.max_regression):
+            raise ValueError("`max-regression` must be finite")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("`min` is above `max`")
+
+
+class Gate(_Section, frozen=True, kw_only=True):
+    """What a candidate must hold to pass."""
+
+    baseline: Annotated[Baseline, Meta(description="What the candidate is compared with.")] = "base"
+    metrics: (
+        Annotated[dict[str, Limit], Meta(min_length=1, description="Limits by metric; a nested metric's keys are joined by dots.")]
+        | None
+    ) = None
+    first_run: Annotated[
+        Literal["allow", "refuse"],
+        Meta(description="Whether a candidate may pass on its absolute limits while there is no baseline."),
+    ] = "refuse"
+
+
+class Registry(_Section, frozen=True, kw_only=True):
+    """The model in MLflow's registry."""
+
+    name: Annotated[Name, Meta(description="The registered model's name; `model` without it.")] | None = None
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """A team's `modelship.yaml`. Paths are relative to the file."""
+
+    model: Annotated[Name, Meta(description="The model's name.")]
+    data: Data = Data()
+    train: Train = Train()
+    gate: Gate = Gate()
+    registry: Registry = Registry()
+
+    @property
+    def registered_name(self) -> str:
+        """The name under which MLflow's registry knows the model."""
+        return self.registry.name or self.model
+
+
+class LoadedConfig(msgspec.Struct, frozen=True):
+    """A configuration with the place it came from, for errors that point into it."""
+
+    config: Config
+    document: Document
+    directory: Path
+
+    def problem(self, message: str, remedy: str = "", *, at: str) -> Problem:
+        """A problem that points at the dotted key `at`."""
+        return Problem(message, remedy, self.document.name, self.document.line(tuple(at.split("."))))
+
+    def require(self, key: str) -> Any:
+        """The value at the dotted kebab-case `key`. Raises BadInput when the team did not set it."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = getattr(value, part.replace("-", "_"))
+        if value is None:
+            raise BadInput(self.problem(f"`{key}` is not set.", "Add it, or give it as an input.", at=key))
+        return value
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> LoadedConfig:
+    """Read the configuration at `path`; `overrides` (dotted key to value, from inputs) win over the file.
+
+    The file may be absent when the overrides alone make a configuration. Raises BadInput with one problem that names
+    file, line, key and the nearest valid name.
+    """
+    name = name or str(path)
+    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if path.exists() or not overrides:
+        try:
+            document = read_document(path, name)
+        except BadInput as error:
+            if not path.exists():
+                raise bad_input("does not exist.", "Run `modelship init` to write one.", path=name) from None
+            raise error
+    else:
+        document = Document(name, {})
+    return _build(document, overrides, path.parent)
+
+
+def parse_config(raw: bytes, name: str, directory: Path, overrides: Mapping[str, Any] | None = None) -> LoadedConfig:
+    """The configuration in `raw`, as `load_config` reads it from a file."""
+    return _build(parse_document(raw, name), overrides or {}, directory)
+
+
+def _build(document: Document, overrides: Mapping[str, Any], directory: Path) -> LoadedConfig:
+    if not isinstance(document.data, dict):
+        raise bad_input("is not a mapping of keys.", "Run `modelship init` to see one.", path=document.name, line=1)
+    data = document.data
+    for key, value in overrides.items():
+        data = _with(data, key.split("."), value)
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        raise BadInput(_explain(document, data, error)) from None
+    return LoadedConfig(config, document, directory)
+
+
+def _with(data: Any, keys: list[str], value: Any) -> Any:
+    if not keys:
+        return value
+    data = dict(data) if isinstance(data, dict) else {}
+    return {**data, keys[0]: _with(data.get(keys[0]), keys[1:], value)}
+
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
+
+
+def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> Problem:
+    """msgspec's message as a problem with the line, the full key and the nearest valid name."""
+    reason, _, trail = str(error).rpartition(" - at `")
+    reason = reason or str(error)
+    at = _locate(data, trail.rstrip("`").removeprefix("$"), str(error))
+    unknown, missing = _UNKNOWN_FIELD.search(reason), _MISSING_FIELD.search(reason)
+    dotted = ".".join(map(str, at))
+    if unknown:
+        key = (*at, unknown.group(1))
+        known = _keys_at(at)
+        return Problem(
+            f"unknown key `{'.'.join(map(str, key))}`.", did_you_mean(unknown.group(1), known), document.name, document.line(key)
+        )
+    if missing:
+        return Problem(
+            f"the key `{'.'.join(map(str, (*at, missing.group(1))))}` is missing.",
+            "Add it.",
+            document.name,
+            document.line(at) or 1,
+        )
+    value: Any = data
+    for part in at:
+        value = value[part] if isinstance(value, dict) and part in value else None
+    shown = "" if isinstance(value, dict | list) else f" It is `{value}`."
+    if "matching regex" in reason:
+        return Problem(f"`{dotted}` is `{value}`.", f"Expected: {_describe(at)}", document.name, document.line(at))
+    reason = reason[0].lower() + reason[1:].replace("`str`", "text").replace("`object`", "a mapping").replace("`null`", "nothing")
+    return Problem(f"`{dotted}`: {reason}.{shown}", _describe(at), document.name, document.line(at))
+
+
+def _locate(data: Any, trail: str, message: str) -> Path_:
+    """The key path behind msgspec's `.gate.metrics[...]`: it does not say which key of a mapping `[...]` is.
+
+    The guilty one is the key without which the same message no longer comes; the first, when several share it.
+    """
+    at: Path_ = ()
+    for token in re.findall(r"\.([^.\[\]]+)|\[(\.\.\.)\]", trail):
+        value: Any = data
+        for part in at:
+            value = value[part]
+        if token[0]:
+            at = (*at, token[0])
+            continue
+        for key in value:
+            try:
+                msgspec.convert(_with(data, list(map(str, at)), {key: value[key]}), Config)
+            except msgspec.ValidationError as again:
+                if str(again) == message:
+                    at = (*at, key)
+                    break
+    return at
+
+
+def _schema_at(at: Path_) -> dict[str, Any]:
+    schema = json_schema()
+    node: dict[str, Any] = schema
+    for part in at:
+        node = _object(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+    return _object(node, schema)
+
+
+def _object(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """`node` with references followed, and of alternatives the one that is an object."""
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    for option in node.get("anyOf", []):
+        resolved = _object(option, schema)
+        if resolved.get("type") == "object":
+            return resolved
+    return node
+
+
+def _keys_at(at: Path_) -> list[str]:
+    return list(_schema_at(at).get("properties", {}))
+
+
+def _describe(at: Path_) -> str:
+    node = _schema_at(at)
+    for option in (node, *node.get("anyOf", [])):
+        if "description" in option and option.get("type") != "null":
+            return str(option["description"])
+    return ""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `modelship.yaml`, for editors."""
+    (reference,), definitions = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": CONFIG_NAME,
+        **reference,
+        "$defs": dict(sorted(definitions.items())),
+    }

@@ -1,0 +1,172 @@
+"""Read JSON, YAML and TOML strictly, and remember on which line each value stands.
+
+Strict means: duplicate keys, a byte order mark, another encoding than UTF-8 and a truncated file are errors, never guesses.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelship.core.errors import bad_input
+
+MAX_BYTES = 8 * 1024 * 1024
+"""Configuration, parameters and metrics are small; a larger file is a mistake or an attack."""
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data (dict, list, scalars) and the line on which each key path stands (YAML only)."""
+
+    name: str
+    data: Any
+    lines: dict[Path_, int] = field(default_factory=dict)
+
+    def line(self, key_path: Path_) -> int | None:
+        """The 1-based line of `key_path`, or of its nearest parent that has one."""
+        while key_path not in self.lines:
+            if not key_path:
+                return None
+            key_path = key_path[:-1]
+        return self.lines[key_path]
+
+
+def read_document(path: Path, name: str | None = None) -> Document:
+    """Read the file at `path`; the suffix decides the format (`.json`, `.yaml`/`.yml`, `.toml`).
+
+    Raises BadInput when the file is missing, too large or not what its suffix says.
+    """
+    name = name or str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise bad_input("does not exist.", path=name) from None
+    except OSError as error:
+        raise bad_input(f"cannot be read: {error.strerror}.", path=name) from None
+    return parse_document(raw, name)
+
+
+def parse_document(raw: bytes, name: str) -> Document:
+    """Parse `raw` as the format that the suffix of `name` says. Raises BadInput as `read_document` does."""
+    if len(raw) > MAX_BYTES:
+        raise bad_input(f"is larger than {MAX_BYTES // 1024 // 1024} MiB.", path=name)
+    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise bad_input("starts with a byte order mark.", "Save it as UTF-8 without one.", path=name, line=1)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise bad_input("is not UTF-8.", "Save it as UTF-8.", path=name, line=line) from None
+    if not text.strip():
+        raise bad_input("is empty.", path=name)
+    suffix = Path(name).suffix.lower()
+    if suffix == ".json":
+        return _parse_json(text, name)
+    if suffix in (".yaml", ".yml"):
+        return _parse_yaml(text, name)
+    if suffix == ".toml":
+        return _parse_toml(text, name)
+    raise bad_input(f"has the suffix `{suffix}`.", "Use .json, .yaml, .yml or .toml.", path=name)
+
+
+def flatten(data: Any, separator: str = ".") -> dict[str, Any]:
+    """Leaves of nested dicts and lists by joined key: `{"a": {"b": [1]}}` becomes `{"a.b.0": 1}`."""
+
+    def leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for key, child in value.items():
+                yield from leaves(child, f"{prefix}{separator}{key}" if prefix else str(key))
+        elif isinstance(value, list):
+            for index, child in enumerate(value):
+                yield from leaves(child, f"{prefix}{separator}{index}" if prefix else str(index))
+        else:
+            yield prefix, value
+
+    return dict(leaves(data, ""))
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise _DuplicateKeyError(key)
+        result[key] = value
+    return result
+
+
+def _parse_json(text: str, name: str) -> Document:
+    try:
+        # NaN and Infinity are not JSON, but Python's and NumPy's writers put them there: kept, so that the gate can name them.
+        return Document(name, json.loads(text, object_pairs_hook=_unique))
+    except _DuplicateKeyError as error:
+        raise bad_input(f"has the key `{error}` twice.", "Keep one of them.", path=name) from None
+    except json.JSONDecodeError as error:
+        reason = "ends too early" if error.pos >= len(text.rstrip()) else f"is not valid JSON ({error.msg})"
+        raise bad_input(f"{reason}.", "Was it written completely?", path=name, line=error.lineno) from None
+    except RecursionError:
+        raise bad_input("is nested too deeply.", path=name) from None
+
+
+def _parse_toml(text: str, name: str) -> Document:
+    try:
+        return Document(name, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise bad_input(f"is not valid TOML: {error}.", path=name) from None
+
+
+def _parse_yaml(text: str, name: str) -> Document:
+    # YAML 1.2 on purpose: PyYAML's 1.1 reads `1e-3` as a string and `no` as a boolean.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        root = YAML(typ="rt", pure=True).load(text)
+    except DuplicateKeyError as error:
+        key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise bad_input(f"has the key `{key}` twice.", "Keep one of them.", path=name, line=line) from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise bad_input(f"is not valid YAML: {error.problem}.", path=name, line=line) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise bad_input(f"is not valid YAML: {str(error).splitlines()[0]}.", path=name) from None
+    lines: dict[Path_, int] = {}
+    budget = [200_000]
+    data = _plain(root, (), lines, budget, name)
+    return Document(name, data, lines)
+
+
+def _plain(node: Any, at: Path_, lines: dict[Path_, int], budget: list[int], name: str) -> Any:
+    """The round-trip node as plain data, noting lines. The budget stops aliases that expand without end."""
+    budget[0] -= 1
+    if budget[0] < 0 or len(at) > 100:
+        raise bad_input("expands to too many values (aliases?).", path=name)
+    if isinstance(node, dict):
+        result = {}
+        for key, value in node.items():
+            text = key if isinstance(key, str) else str(key)
+            position = node.lc.key(key) if hasattr(node, "lc") and key in (node.lc.data or {}) else None
+            if position:
+                lines[(*at, text)] = position[0] + 1
+            result[text] = _plain(value, (*at, text), lines, budget, name)
+        return result
+    if isinstance(node, list):
+        return [_plain(value, (*at, index), lines, budget, name) for index, value in enumerate(node)]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (str, int, float):
+        if isinstance(node, kind):
+            return kind(node)
+    return str(node)

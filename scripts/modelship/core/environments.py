@@ -1,0 +1,64 @@
+"""Private environments: the toolkit's heavy libraries live in locked environments of their own, one for each capability.
+
+A command that needs one either finds the library beside itself (`pip install 'modelship[…]'`) or runs itself again in the
+capability's environment, which the launcher `scripts/run` makes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from modelship.core.errors import bad_input, infrastructure
+
+MODULES = {
+    "data": "great_expectations",
+    "dvc": "dvc",
+    "dvc-azure": "dvc_azure",
+    "dvc-gs": "dvc_gs",
+    "dvc-s3": "dvc_s3",
+    "dvc-ssh": "dvc_ssh",
+    "github": "github",
+    "registry": "mlflow",
+}
+"""The module that tells whether a capability is at hand."""
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_MARK = "MODELSHIP_ENVIRONMENT"
+
+
+def is_at_hand(capability: str) -> bool:
+    """Whether this interpreter has the capability's library."""
+    return find_spec(MODULES[capability]) is not None
+
+
+def need(capability: str) -> None:
+    """Go on in an environment that has the capability: here, or by running this command again in another interpreter."""
+    if is_at_hand(capability):
+        return
+    if os.environ.get(_MARK) == capability:
+        raise infrastructure(f"the environment for `{capability}` lacks `{MODULES[capability]}`.", "Delete it and try again.")
+    _run_again(interpreter(capability), capability)
+
+
+def interpreter(capability: str) -> str:
+    """The path of a Python that has the capability. Raises InfrastructureError when its environment cannot be made."""
+    if is_at_hand(capability):
+        return sys.executable
+    launcher = _PACKAGE.parent / "run"
+    if not launcher.exists():
+        raise bad_input(f"this needs {MODULES[capability]}.", f"Install it: pip install 'modelship[{capability}]'")
+    result = subprocess.run([launcher, "--prepare", capability], stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode != 0:
+        raise infrastructure(f"the environment for `{capability}` could not be made; see above.")
+    return result.stdout.strip()
+
+
+def _run_again(python: str, capability: str) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(python, [python, "-I", str(_PACKAGE), *sys.argv[1:]], {**os.environ, _MARK: capability})

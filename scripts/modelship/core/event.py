@@ -1,0 +1,94 @@
+"""What GitHub says of this run: repository, commits, pull request."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelship.core.errors import bad_input
+
+_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One workflow run as GitHub describes it; every field is empty outside of a workflow."""
+
+    name: str = ""
+    repository: str = ""
+    head: str | None = None
+    """The commit that is judged: the pull request's head, else the pushed commit."""
+    base: str | None = None
+    """The commit that it is judged against: the pull request's base, else what was there before the push."""
+    checked_out: str | None = None
+    """GITHUB_SHA: for a pull request, GitHub's merge of head into base."""
+    pull_request: int | None = None
+    run_id: str | None = None
+    run_attempt: str = "1"
+    server_url: str = "https://github.com"
+    api_url: str = "https://api.github.com"
+
+    @property
+    def run_url(self) -> str | None:
+        """The page of this workflow run."""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}" if self.run_id else None
+
+    @property
+    def is_pull_request(self) -> bool:
+        """Whether policy must come from the base: somebody asks for a change that nobody has accepted yet."""
+        return self.pull_request is not None
+
+
+def read_event(environ: Mapping[str, str] = os.environ) -> Event:
+    """The event of this run from the variables and the event file that GitHub sets. Raises BadInput on a broken event file."""
+    if not environ.get("GITHUB_REPOSITORY") or not environ.get("GITHUB_EVENT_NAME"):
+        return Event()
+    payload = _payload(environ.get("GITHUB_EVENT_PATH"))
+    pull = payload.get("pull_request") if isinstance(payload.get("pull_request"), dict) else None
+    merge_group = payload.get("merge_group") if isinstance(payload.get("merge_group"), dict) else {}
+    checked_out = _sha(environ.get("GITHUB_SHA"))
+    if pull:
+        number = pull.get("number")
+        head, base = _sha(_at(pull, "head", "sha")), _sha(_at(pull, "base", "sha"))
+    else:
+        number = None
+        head = checked_out
+        base = _sha(payload.get("before")) or _sha(_at(merge_group, "base_sha"))
+    return Event(
+        name=environ["GITHUB_EVENT_NAME"],
+        repository=environ["GITHUB_REPOSITORY"],
+        head=head,
+        base=base,
+        checked_out=checked_out,
+        pull_request=number if isinstance(number, int) else None,
+        run_id=environ.get("GITHUB_RUN_ID") or None,
+        run_attempt=environ.get("GITHUB_RUN_ATTEMPT") or "1",
+        server_url=environ.get("GITHUB_SERVER_URL") or Event.server_url,
+        api_url=environ.get("GITHUB_API_URL") or Event.api_url,
+    )
+
+
+def _payload(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        payload = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise bad_input(f"GITHUB_EVENT_PATH cannot be read: {error}.", path=path) from None
+    return payload if isinstance(payload, dict) else {}
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _sha(value: Any) -> str | None:
+    """A commit id, or None; all zeros is how a push says that there was nothing before."""
+    return value if isinstance(value, str) and _SHA.fullmatch(value) and set(value) != {"0"} else None

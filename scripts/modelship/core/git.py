@@ -1,0 +1,127 @@
+"""Read commits with git, without running anything that a repository could bring along."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelship.core.errors import InfrastructureError, bad_input, infrastructure
+
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit: full id and date (ISO 8601, day)."""
+
+    sha: str
+    date: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file that differs between two commits. `status` is git's letter: A, M, D, R, T."""
+
+    status: str
+    path: str
+
+
+class Git:
+    """The repository around `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def root(self) -> Path | None:
+        """The top folder of the work tree, or None outside of a repository."""
+        result = self._run("rev-parse", "--show-toplevel")
+        return Path(result.stdout.decode().strip()) if result.returncode == 0 else None
+
+    def prefix(self) -> str:
+        """`directory` relative to the top folder: empty, or a path that ends with a slash."""
+        return self._text("rev-parse", "--show-prefix") or ""
+
+    def head(self) -> str | None:
+        """The commit that is checked out (attached or detached), or None before the first one."""
+        return self._text("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+    def resolve(self, ref: str) -> Commit:
+        """The commit that `ref` names; one that a shallow clone lacks is fetched from `origin`.
+
+        Raises BadInput when there is no such commit.
+        """
+        if not _REF.fullmatch(ref):
+            raise bad_input(f"`{ref}` is not a git ref.")
+        sha = self._commit_id(ref)
+        if sha is None and self._run("fetch", "--quiet", "--no-tags", "--depth=1", "origin", ref).returncode == 0:
+            sha = self._commit_id(ref) or self._commit_id("FETCH_HEAD")
+        if sha is None:
+            shallow = self._text("rev-parse", "--is-shallow-repository") == "true"
+            remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it pushed?"
+            raise bad_input(f"git knows no commit `{ref}`.", remedy)
+        date = self._text("show", "--no-patch", "--format=%cs", sha)
+        return Commit(sha, date or "")
+
+    def merge_base(self) -> str | None:
+        """Where this branch left the default branch; HEAD itself on the default branch; None before the first commit."""
+        head = self.head()
+        if head is None:
+            return None
+        for default in ("origin/HEAD", "origin/main", "origin/master", "main", "master"):
+            base = self._text("merge-base", "HEAD", default)
+            if base:
+                return base
+        return head
+
+    def read(self, sha: str, path: str) -> bytes | None:
+        """The file at `path` (relative to `directory`) as of commit `sha`, or None when the commit has none."""
+        result = self._run("cat-file", "blob", f"{sha}:{_normal(self.prefix() + path)}")
+        return result.stdout if result.returncode == 0 else None
+
+    def files(self, sha: str) -> list[str]:
+        """All files of commit `sha` below `directory`, relative to it."""
+        listed = self._must("ls-tree", "-r", "-z", "--name-only", sha).decode(errors="surrogateescape")
+        return [name for name in listed.split("\0") if name]
+
+    def changes(self, base: str, head: str) -> list[Change]:
+        """The files that differ between two commits (whole repository)."""
+        fields = self._must("diff", "--name-status", "--no-renames", "-z", base, head).decode(errors="replace").split("\0")
+        return [Change(status[:1], path) for status, path in zip(fields[::2], fields[1::2], strict=False) if status]
+
+    def is_dirty(self) -> bool:
+        """Whether tracked files differ from HEAD."""
+        return bool(self._text("status", "--porcelain", "--untracked-files=no"))
+
+    def differs_from_head(self, path: str) -> bool:
+        """Whether the tracked file at `path` differs from what HEAD holds."""
+        return self._run("diff", "--quiet", "HEAD", "--", path).returncode == 1
+
+    def _commit_id(self, ref: str) -> str | None:
+        return self._text("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+
+    def _text(self, *arguments: str) -> str | None:
+        result = self._run(*arguments)
+        return result.stdout.decode(errors="replace").strip() or None if result.returncode == 0 else None
+
+    def _must(self, *arguments: str) -> bytes:
+        result = self._run(*arguments)
+        if result.returncode != 0:
+            raise infrastructure(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
+        return result.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        # A repository's own configuration may name programs to run; none of these reads needs one.
+        quiet: Sequence[str] = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "diff.external=")
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+        try:
+            return subprocess.run(["git", *quiet, *arguments], cwd=self.directory, env=environment, capture_output=True, check=False)
+        except FileNotFoundError:
+            raise InfrastructureError(*infrastructure("`git` is not installed.").problems) from None
+
+
+def _normal(path: str) -> str:
+    return os.path.normpath(path).replace(os.sep, "/")

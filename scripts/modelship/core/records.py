@@ -1,0 +1,227 @@
+"""Records: what each command leaves behind, typed and versioned. Everything that is shown or decided later comes from them.
+
+A record that crossed a job boundary is hostile input: it is read strictly, and its size is capped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from modelship.core.errors import BadInput, Problem, bad_input
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+
+Status = Literal["pass", "warn", "fail", "error"]
+"""`pass` and `warn` exit 0, `fail` is a verdict of no (exit 1), `error` means that there is no verdict (exit 2 or 3)."""
+
+Text = Annotated[str, Meta(max_length=4000)]
+Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Scalar = str | int | float | bool | None
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    pass
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab", tag_field="record"):
+    """What every record says."""
+
+    model: str = ""
+    status: Status
+    summary: Text
+    """One sentence."""
+    problems: tuple[Problem, ...] = ()
+    """Why there is no verdict, when `status` is `error`."""
+    notices: tuple[Text, ...] = ()
+    """Sentences that a reader should see before the details."""
+    commit: Sha | None = None
+    """The commit that was checked out."""
+    started_at: str = ""
+    """ISO 8601, UTC."""
+    seconds: float = 0.0
+    modelship: str = ""
+    """The version that wrote this record."""
+
+
+class DataFile(_Part, frozen=True, kw_only=True):
+    """Something that DVC tracks: a file or a folder."""
+
+    path: str
+    hash: str
+    """`md5` or another name, a colon, the digest."""
+    bytes: int | None = None
+    files: int | None = None
+    """How many files, for a folder."""
+
+
+class DvcPullRecord(Record, frozen=True, kw_only=True, tag="dvc-pull/1"):
+    """What was fetched."""
+
+    remotes: tuple[str, ...] = ()
+    """Name and kind of each remote that was read, as `storage (s3)`."""
+    outputs: tuple[DataFile, ...] = ()
+    """What stands in the work tree now, verified."""
+    recomputed: tuple[str, ...] = ()
+    """Stage outputs that no remote holds; training makes them again."""
+
+
+class Expectation(_Part, frozen=True, kw_only=True):
+    """One expectation on one table."""
+
+    expectation: str
+    """Great Expectations' snake_case name, or the name of one of our pre-checks."""
+    column: str | None = None
+    arguments: dict[str, str] = {}
+    holds: bool
+    severity: Literal["critical", "warning", "info"] = "critical"
+    observed: Text = ""
+    """What was found, in a few words."""
+    failed_rows: int | None = None
+    sample_keys: tuple[str, ...] = ()
+
+
+class TableValidation(_Part, frozen=True, kw_only=True):
+    """One table against all its expectations."""
+
+    role: Literal["reference", "current"]
+    path: str
+    rows: int
+    columns: int
+    expectations: tuple[Expectation, ...]
+
+
+class ValidateRecord(Record, frozen=True, kw_only=True, tag="validate/1"):
+    """Whether the data is what the team says it is."""
+
+    tables: tuple[TableValidation, ...] = ()
+
+
+class TrainRecord(Record, frozen=True, kw_only=True, tag="train/1"):
+    """What training was given and what it produced."""
+
+    command: Text = ""
+    exit_status: int | None = None
+    """The command's own; negative is the signal that ended it."""
+    training_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    """Of the largest process."""
+    metrics_path: str = ""
+    metrics: dict[str, float] = {}
+    """Finite numbers by flattened name."""
+    invalid_metrics: dict[str, Text] = {}
+    """What else the metrics file holds, and why it is no metric."""
+    params: dict[str, Scalar] = {}
+    data: tuple[DataFile, ...] = ()
+    packages: dict[str, str] = {}
+    python: str = ""
+    """Version of the team's interpreter."""
+    dirty: bool = False
+    """Whether tracked files differed from the commit before training began."""
+    model_digest: str = ""
+    predictions: DataFile | None = None
+    mlflow_run: str = ""
+    mlflow_url: str = ""
+    log_tail: tuple[Text, ...] = ()
+    """The last lines, when training failed."""
+
+
+class Baseline(_Part, frozen=True, kw_only=True):
+    """What the candidate is compared with."""
+
+    kind: Literal["champion", "base", "git", "run", "file", "none"]
+    label: Text
+    """As a reader would call it: `champion v7`, `main 3f2a91c`."""
+    source: Text = ""
+    """Where its metrics were read, as `metrics.json at 3f2a91c`."""
+    commit: str = ""
+    date: str = ""
+
+
+State = Literal["pass", "fail", "inconclusive", "no-baseline", "missing", "invalid"]
+
+
+class MetricVerdict(_Part, frozen=True, kw_only=True):
+    """One gated metric. `change` is signed so that positive is better; `margin` is how far below zero it may be."""
+
+    metric: str
+    state: State
+    reason: Text
+    """In a few words: `worse`, `within the margin`, `below 0.7`."""
+    better: Literal["higher", "lower"]
+    baseline: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    margin: float | None = None
+    allowed: Text = ""
+    """The limits as a reader would write them: `−0.0050`, `≥ 0.70`."""
+
+
+class ValueChange(_Part, frozen=True, kw_only=True):
+    """A named value that differs between base and head; an absent side is None."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+class Changes(_Part, frozen=True, kw_only=True):
+    """What differs between base and head."""
+
+    params: tuple[ValueChange, ...] = ()
+    data: tuple[ValueChange, ...] = ()
+    """By path, the hashes' first twelve digits."""
+    files: tuple[ValueChange, ...] = ()
+    """Source files by path; `before` and `after` are git's status letter or None."""
+    policy: tuple[ValueChange, ...] = ()
+    """Keys of `modelship.yaml`."""
+
+
+class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
+    """Candidate against baseline."""
+
+    baseline: Baseline | None = None
+    metrics: tuple[MetricVerdict, ...] = ()
+    other_metrics: tuple[ValueChange, ...] = ()
+    """Metrics that nobody gated, for information."""
+    policy: Text = ""
+    """Where the limits came from, as `modelship.yaml at 3f2a91c`."""
+    changes: Changes | None = None
+    paired: bool = False
+    """Whether predictions gave intervals; without them a difference has no measure of chance."""
+
+
+AnyRecord = DvcPullRecord | ValidateRecord | TrainRecord | MetricGateRecord
+
+RECORDS: dict[str, type[AnyRecord]] = {
+    "dvc-pull": DvcPullRecord,
+    "validate": ValidateRecord,
+    "train": TrainRecord,
+    "metric-gate": MetricGateRecord,
+}
+"""Record types by command, in the order in which the commands run."""
+
+
+def encode(record: AnyRecord) -> bytes:
+    """The record as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def read_record(path: Path, command: str) -> AnyRecord | None:
+    """The record of `command` at `path`, or None when there is none. Raises BadInput unless it is exactly what it should be."""
+    if path.is_symlink():
+        raise bad_input("is a link, not a record.", path=str(path))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_RECORD_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    if len(raw) > MAX_RECORD_BYTES:
+        raise bad_input(f"is larger than {MAX_RECORD_BYTES // 1024 // 1024} MiB.", path=str(path))
+    try:
+        return msgspec.json.decode(raw, type=RECORDS[command])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(Problem(f"is not a `{command}` record: {error}.", "Written by another version?", str(path))) from None

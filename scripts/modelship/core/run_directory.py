@@ -1,0 +1,122 @@
+"""The run directory `.modelship/`: every command's record, and the files that belong to it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from modelship.core.errors import bad_input
+from modelship.core.records import RECORDS, AnyRecord, encode, read_record
+
+MAX_FILES = 200
+MAX_EVIDENCE_BYTES = 512 * 1024 * 1024
+
+
+class RunDirectory:
+    """`.modelship/` beside a `modelship.yaml`. Git ignores it by a `.gitignore` of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Make the folder if it is not there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.path / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+
+    def record_path(self, command: str) -> Path:
+        """Where the record of `command` stands."""
+        return self.path / f"{command}.json"
+
+    def write(self, command: str, record: AnyRecord) -> None:
+        """Write a record whole or not at all."""
+        self.create()
+        temporary = self.path / f".{command}.{os.getpid()}.tmp"
+        temporary.write_bytes(encode(record))
+        os.replace(temporary, self.record_path(command))
+
+    def read(self, command: str) -> AnyRecord | None:
+        """The record of `command`, or None. Raises BadInput for one that is not exactly a record."""
+        return read_record(self.record_path(command), command)
+
+    def remove(self, command: str) -> None:
+        """Forget an earlier run's record, so that a killed command leaves none."""
+        self.record_path(command).unlink(missing_ok=True)
+
+    def attach(self, source: Path, name: str) -> Path:
+        """Copy a file beside the records, as `files/<name>`."""
+        self.create()
+        target = self.path / "files" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        return target
+
+    def attachment(self, name: str) -> Path | None:
+        """The attached file of that name, or None."""
+        path = self.path / "files" / name
+        return path if path.is_file() and not path.is_symlink() else None
+
+    def digest(self) -> str:
+        """SHA-256 over the relative path and content of everything in here: what one job promises and the next one checks.
+
+        Raises BadInput for links, for more than 200 files and for more than 512 MiB.
+        """
+        lines = [f"{_sha256(path)}  {path.relative_to(self.path).as_posix()}" for path in self._files()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def take_evidence(self, evidence: RunDirectory, digest: str) -> None:
+        """Take another job's run directory over, if it is the one that the job promised.
+
+        Raises BadInput, and takes nothing, when it is absent or differs or holds anything that is no evidence.
+        """
+        if not evidence.path.is_dir():
+            raise bad_input(
+                "holds no evidence.", "Did the training job end before it could hand anything over?", path=str(evidence.path)
+            )
+        if evidence.digest() != digest:
+            raise bad_input(
+                "is not the evidence that the training job promised: the digests differ.",
+                "Another job has written over the artifact. Run the workflow again.",
+                path=str(evidence.path),
+            )
+        commands = [command for command in RECORDS if command != "metric-gate" and evidence.read(command)]
+        self.create()
+        for command in commands:
+            shutil.copyfile(evidence.record_path(command), self.record_path(command))
+        for path in evidence._files():
+            relative = path.relative_to(evidence.path)
+            if relative.parts[0] == "files":
+                self.attach(path, Path(*relative.parts[1:]).as_posix())
+
+    def _files(self) -> list[Path]:
+        found: list[Path] = []
+        total = 0
+        for folder, folders, names in os.walk(self.path):
+            folders.sort()
+            for name in sorted([*names, *folders]):
+                path = Path(folder) / name
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    raise bad_input("is neither a file nor a folder.", "Evidence holds plain files only.", path=str(path))
+                if path.is_file() and name != ".gitignore":
+                    found.append(path)
+                    total += path.stat().st_size
+        if len(found) > MAX_FILES or total > MAX_EVIDENCE_BYTES:
+            raise bad_input(f"holds {len(found)} files of {total} bytes.", "That is more than evidence may be.", path=str(self.path))
+        return sorted(found, key=lambda path: path.relative_to(self.path).as_posix())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_folder(path: Path) -> str:
+    """SHA-256 over the relative path and content of every file below `path` (or of the file itself), links not followed."""
+    if path.is_file():
+        return _sha256(path)
+    files = sorted(child for child in path.rglob("*") if child.is_file() and not child.is_symlink())
+    lines = [f"{_sha256(child)}  {child.relative_to(path).as_posix()}" for child in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Speak to the GitHub runner: outputs, annotations, groups and the job summary. At a terminal the same calls print plainly."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelship.core.errors import Problem
+
+
+def in_workflow() -> bool:
+    """Whether a GitHub runner (or act) reads what we print."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def say(text: str = "") -> None:
+    """Print one line for the person who reads the log."""
+    print(text, flush=True)
+
+
+def set_outputs(outputs: Mapping[str, str]) -> None:
+    """Set step outputs. A random delimiter keeps a value with line breaks from forging another output."""
+    path = os.environ.get("GITHUB_OUTPUT")
+    if not path:
+        return
+    with Path(path).open("a", encoding="utf-8") as file:
+        for name, value in outputs.items():
+            delimiter = f"modelship-{secrets.token_hex(16)}"
+            file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+
+
+def add_summary(markdown: str) -> None:
+    """Append to the job summary page."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(markdown + "\n")
+
+
+def annotate(level: str, problem: Problem, title: str) -> None:
+    """Show a problem: as an annotation (`error`, `warning` or `notice`) in a workflow, as a line at a terminal."""
+    if in_workflow():
+        properties = {"title": title}
+        if problem.path:
+            properties["file"] = problem.path
+        if problem.line:
+            properties["line"] = str(problem.line)
+        listed = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
+        say(f"::{level} {listed}::{_escape(str(problem))}")
+    else:
+        print(f"{level}: {title}: {problem}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def group(title: str) -> Iterator[None]:
+    """A collapsible part of the log, closed with the time that it took."""
+    started = time.monotonic()
+    say(f"::group::{_escape(title)}" if in_workflow() else f"── {title}")
+    try:
+        yield
+    finally:
+        if in_workflow():
+            say("::endgroup::")
+        say(f"{title}: {time.monotonic() - started:.1f} s")
+
+
+@contextmanager
+def commands_stopped() -> Iterator[None]:
+    """While foreign output is streamed, the runner obeys no `::command::` in it."""
+    token = secrets.token_hex(16)
+    if in_workflow():
+        say(f"::stop-commands::{token}")
+    try:
+        yield
+    finally:
+        if in_workflow():
+            say(f"::{token}::")
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,1 @@
+"""Data: fetched, read and validated."""

@@ -1,0 +1,106 @@
+"""What DVC tracks at a commit, read from `*.dvc` and `dvc.lock` without DVC."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from modelship.core.documents import parse_document
+from modelship.core.errors import BadInput
+from modelship.core.git import Git
+from modelship.core.records import DataFile
+
+_IGNORED_FOLDERS = {".git", ".dvc", ".modelship", ".venv", "venv", "node_modules"}
+
+
+def data_files(directory: Path) -> list[DataFile]:
+    """What the work tree's `*.dvc` and `dvc.lock` files name, paths relative to `directory`."""
+    return _collect(_names(directory), lambda name: (directory / name).read_bytes())
+
+
+def source_paths(directory: Path) -> set[str]:
+    """The paths that the work tree's `*.dvc` files name: data that nothing in the repository can make again."""
+    names = [name for name in _names(directory) if _is_source(name)]
+    return {file.path for file in _collect(names, lambda name: (directory / name).read_bytes())}
+
+
+def output_remotes(directory: Path) -> set[str]:
+    """The remotes that single outputs name (`remote:`) in `*.dvc` and `dvc.yaml` files."""
+    remotes: set[str] = set()
+    for name in _names(directory, extra=("dvc.yaml",)):
+        for output in _outputs(_read_yaml(name, (directory / name).read_bytes())):
+            options = output if "path" in output else next(iter(output.values()), None)
+            remote = options.get("remote") if isinstance(options, dict) else None
+            if isinstance(remote, str):
+                remotes.add(remote)
+    return remotes
+
+
+def data_sources_at(git: Git, sha: str) -> list[DataFile]:
+    """What the `*.dvc` files of commit `sha` name (no stage outputs), paths relative to git's directory."""
+    names = [name for name in git.files(sha) if _is_source(name)]
+    return _collect(names, lambda name: git.read(sha, name) or b"")
+
+
+def file_hash(files: Iterable[DataFile], path: str) -> str | None:
+    """The hash under which DVC knows `path`."""
+    return next((file.hash for file in files if file.path == posixpath.normpath(path)), None)
+
+
+def _is_source(name: str) -> bool:
+    return posixpath.splitext(posixpath.basename(name))[1] == ".dvc"
+
+
+def _names(directory: Path, extra: tuple[str, ...] = ("dvc.lock",)) -> list[str]:
+    """The `*.dvc` files below `directory` and those named in `extra`."""
+    found: list[str] = []
+    for folder, folders, files in os.walk(directory):
+        folders[:] = [name for name in folders if name not in _IGNORED_FOLDERS]
+        relative = Path(folder).relative_to(directory)
+        found.extend((relative / name).as_posix() for name in files if _is_source(name) or name in extra)
+    return sorted(found)
+
+
+def _collect(names: Iterable[str], read: Callable[[str], bytes]) -> list[DataFile]:
+    found: dict[str, DataFile] = {}
+    for name in sorted(names):
+        for output in _outputs(_read_yaml(name, read(name))):
+            file = _data_file(posixpath.dirname(name), output)
+            if file:
+                found[file.path] = file
+    return sorted(found.values(), key=lambda file: file.path)
+
+
+def _read_yaml(name: str, raw: bytes) -> Any:
+    try:
+        return parse_document(raw, f"{name}.yaml").data
+    except BadInput:
+        return None  # DVC itself names what is wrong with it, in `dvc-pull`.
+
+
+def _outputs(data: Any) -> Iterator[dict[str, Any]]:
+    """The `outs` of a .dvc file, or of every stage in a dvc.lock."""
+    if not isinstance(data, dict):
+        return
+    stages = data.get("stages")
+    for owner in stages.values() if isinstance(stages, dict) else [data]:
+        outs = owner.get("outs") if isinstance(owner, dict) else None
+        yield from (out for out in outs or [] if isinstance(out, dict))
+
+
+def _data_file(folder: str, output: dict[str, Any]) -> DataFile | None:
+    algorithm = output.get("hash") if isinstance(output.get("hash"), str) else "md5"
+    digest = output.get(str(algorithm)) or output.get("md5") or output.get("etag")
+    path = output.get("path")
+    if not isinstance(path, str) or not isinstance(digest, str):
+        return None
+    size, files = output.get("size"), output.get("nfiles")
+    return DataFile(
+        path=posixpath.normpath(posixpath.join(folder, path)),
+        hash=f"{algorithm}:{digest}",
+        bytes=size if isinstance(size, int) else None,
+        files=files if isinstance(files, int) else None,
+    )

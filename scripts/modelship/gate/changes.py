@@ -1,0 +1,65 @@
+"""What differs between base and head, read from git: parameters, data, source files, policy."""
+
+from __future__ import annotations
+
+from modelship.core.config import CONFIG_NAME
+from modelship.core.documents import flatten, parse_document
+from modelship.core.errors import BadInput
+from modelship.core.git import Git
+from modelship.core.records import Changes, ValueChange
+from modelship.data.dvc_files import data_sources_at
+
+MOST = 100
+"""Rows of each kind that a record keeps."""
+
+
+def changes(git: Git, base: str, head: str, *, params: str | None, config: str = CONFIG_NAME) -> Changes:
+    """What a reader should know of `head` against `base`; paths are relative to the folder of modelship.yaml."""
+    files = git.changes(base, head)
+    data_before = {file.path: file.hash for file in data_sources_at(git, base)}
+    data_after = {file.path: file.hash for file in data_sources_at(git, head)}
+    bookkeeping = ("dvc.lock", ".dvc", ".gitignore")
+    return Changes(
+        params=_differences(_values(git, base, params), _values(git, head, params)),
+        data=_differences(
+            {path: _short(hash_) for path, hash_ in data_before.items()},
+            {path: _short(hash_) for path, hash_ in data_after.items()},
+        ),
+        files=tuple(
+            ValueChange(
+                name=change.path[:300], before=None if change.status == "A" else "", after=None if change.status == "D" else ""
+            )
+            for change in files
+            if not change.path.endswith(bookkeeping)
+        )[:MOST],
+        policy=_differences(_values(git, base, config), _values(git, head, config)),
+    )
+
+
+def _differences(before: dict[str, str], after: dict[str, str]) -> tuple[ValueChange, ...]:
+    names = sorted({*before, *after})
+    changed = [
+        ValueChange(name=name[:300], before=before.get(name), after=after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+    return tuple(changed[:MOST])
+
+
+def _values(git: Git, sha: str, path: str | None) -> dict[str, str]:
+    raw = git.read(sha, path) if path else None
+    if raw is None or path is None:
+        return {}
+    try:
+        return {name: _text(value) for name, value in flatten(parse_document(raw, path).data).items()}
+    except BadInput:
+        # A broken file is an error where it is used; here it is only compared.
+        return {"": "not readable"}
+
+
+def _text(value: object) -> str:
+    return ("true" if value is True else "false" if value is False else str(value))[:300]
+
+
+def _short(hash_: str) -> str:
+    return hash_.partition(":")[2][:12]

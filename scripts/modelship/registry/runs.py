@@ -1,0 +1,168 @@
+"""Runs on an MLflow tracking server: read as baselines, written by training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from modelship.core.errors import InfrastructureError, infrastructure
+from modelship.core.metrics import Metrics, why_not_a_metric
+from modelship.core.records import Scalar
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TAG_COMMIT = "modelship.commit"
+TAG_MODEL = "modelship.model"
+TAG_KEY = "modelship.key"
+
+_PARAMS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: metrics as they were last logged, the commit it was tagged with, its day (ISO 8601)."""
+
+    id: str
+    metrics: Metrics
+    commit: str
+    date: str
+
+
+class Runs:
+    """The runs on one tracking server. Every method raises InfrastructureError when the server does not answer."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        # MLflow repeats a request 7 times by default, creates too, and waits minutes doing so.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        from mlflow import MlflowClient
+
+        self.tracking_uri = tracking_uri
+        self._client: MlflowClient = MlflowClient(tracking_uri=tracking_uri)
+
+    def check(self) -> None:
+        """Ask the server something small, so that a wrong address shows before hours of training."""
+        with _answering(self.tracking_uri):
+            self._client.search_experiments(max_results=1)
+
+    def get(self, run_id: str) -> Run | None:
+        """The run of that id, or None."""
+        with _answering(self.tracking_uri, absent_is_none=True):
+            return _run(self._client.get_run(run_id))
+        return None
+
+    def at_commit(self, sha: str, model: str) -> Run | None:
+        """The newest finished run of `model` that Modelship trained at commit `sha`, or None."""
+        wanted = f"tags.`{TAG_COMMIT}` = '{sha}' and tags.`{TAG_MODEL}` = '{model}' and attributes.status = 'FINISHED'"
+        found = self._search(wanted)
+        return _run(found[0]) if found else None
+
+    def champion(self, name: str) -> tuple[str, Run] | None:
+        """Version and run behind the alias `champion` of a registered model, or None."""
+        with _answering(self.tracking_uri, absent_is_none=True):
+            version = self._client.get_model_version_by_alias(name, "champion")
+            return str(version.version), _run(self._client.get_run(version.run_id))
+        return None
+
+    def record(
+        self,
+        *,
+        key: str,
+        experiment: str,
+        metrics: Mapping[str, float],
+        params: Mapping[str, Scalar],
+        tags: Mapping[str, str],
+        files: Iterable[Path],
+    ) -> str:
+        """Log one training, once for each `key`, and return the run's id.
+
+        The run that the team's own code started during training (it carries the key, see `run_context`) is completed; without
+        one a run is created. What the team logged itself stays.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        with _answering(self.tracking_uri):
+            found = self._search(f"tags.`{TAG_KEY}` = '{key}'")
+            run = found[0] if found else self._create(experiment, key)
+            run_id: str = run.info.run_id
+            now = int(datetime.now(UTC).timestamp() * 1000)
+            new_metrics = [Metric(name, value, now, 0) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+            new_params = [Param(name, str(value)[:6000]) for name, value in params.items() if name not in run.data.params]
+            new_tags = [RunTag(name, value[:5000]) for name, value in {**tags, TAG_KEY: key}.items()]
+            for start in range(0, max(len(new_params), 1), _PARAMS_AT_ONCE):
+                self._client.log_batch(run_id, params=new_params[start : start + _PARAMS_AT_ONCE])
+            for start in range(0, max(len(new_metrics), 1), _METRICS_AT_ONCE):
+                self._client.log_batch(run_id, metrics=new_metrics[start : start + _METRICS_AT_ONCE])
+            for path in files:
+                self._client.log_artifact(run_id, str(path), "modelship")
+            # The tags that make a run a baseline come last: a run that lacks some of its metrics is never found as one.
+            self._client.log_batch(run_id, tags=new_tags)
+            self._client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def url(self, run_id: str) -> str:
+        """The page of a run for a person, without credentials; empty for a store that is no server."""
+        parts = urlsplit(self.tracking_uri)
+        if parts.scheme not in ("http", "https"):
+            return ""
+        host = parts.netloc.rpartition("@")[2]
+        experiment = self._client.get_run(run_id).info.experiment_id
+        return urlunsplit((parts.scheme, host, parts.path, "", f"/experiments/{experiment}/runs/{run_id}"))
+
+    def _create(self, experiment: str, key: str) -> Any:
+        known = self._client.get_experiment_by_name(experiment)
+        experiment_id = known.experiment_id if known else self._client.create_experiment(experiment)
+        return self._client.create_run(experiment_id, tags={TAG_KEY: key})
+
+    def _search(self, filter_string: str) -> list[Any]:
+        with _answering(self.tracking_uri):
+            experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            return list(self._client.search_runs(experiments, filter_string, max_results=1, order_by=["attributes.start_time DESC"]))
+        return []
+
+
+def run_context(key: str) -> dict[str, str]:
+    """Variables that make MLflow tag every run that the team's code starts, so that `Runs.record` finds it."""
+    return {"MLFLOW_RUN_CONTEXT": json.dumps({TAG_KEY: key})}
+
+
+def _run(run: Any) -> Run:
+    values = {name: value for name, value in run.data.metrics.items() if not why_not_a_metric(value)}
+    invalid = {name: why_not_a_metric(value) for name, value in run.data.metrics.items() if name not in values}
+    started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+    commit = run.data.tags.get(TAG_COMMIT) or run.data.tags.get("mlflow.source.git.commit") or ""
+    return Run(run.info.run_id, Metrics(values, invalid), commit, started.date().isoformat())
+
+
+class _answering:  # noqa: N801 - reads as a phrase after `with`
+    """Turns MLflow's errors into ours; with `absent_is_none`, swallows "does not exist"."""
+
+    def __init__(self, uri: str, *, absent_is_none: bool = False) -> None:
+        self.uri = uri
+        self.absent_is_none = absent_is_none
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
+        if error is None or isinstance(error, InfrastructureError):
+            return False
+        from mlflow.exceptions import MlflowException
+
+        if not isinstance(error, MlflowException):
+            return False
+        absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+        if absent and self.absent_is_none:
+            return True
+        host = urlsplit(self.uri).hostname or self.uri
+        raise infrastructure(
+            f"the MLflow server at {host} did not answer: {str(error)[:300]}.", "Is the tracking URI right?"
+        ) from None

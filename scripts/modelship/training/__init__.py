@@ -1,0 +1,1 @@
+"""Training: the team's own command, in its own environment."""

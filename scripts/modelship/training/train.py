@@ -1,0 +1,199 @@
+"""Train with the team's own command and record what went in and what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelship.core import workflow
+from modelship.core.config import LoadedConfig
+from modelship.core.documents import flatten, read_document
+from modelship.core.environments import interpreter
+from modelship.core.errors import BadInput, Problem, bad_input
+from modelship.core.git import Git
+from modelship.core.metrics import Metrics, read_metrics
+from modelship.core.records import DataFile, Scalar, TrainRecord
+from modelship.core.run_directory import RunDirectory, digest_folder
+from modelship.data.dvc_files import data_files, file_hash
+from modelship.training.interpreter import ask_interpreter
+from modelship.training.process import Finished, run_command, training_environment
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_CONVENTIONAL_PARAMS = "params.yaml"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training needs to know. `extra_environment` is given to the team's command beside its own variables."""
+
+    loaded: LoadedConfig
+    git: Git
+    run_directory: RunDirectory
+    environ: Mapping[str, str]
+    extra_environment: Mapping[str, str]
+
+
+def train(training: Training) -> TrainRecord:
+    """Run the command and collect its results.
+
+    A command that fails, hangs or leaves no fresh metrics gives a record of status `error` with the end of its log.
+    Raises BadInput when configuration is missing.
+    """
+    loaded = training.loaded
+    settings, directory = loaded.config.train, loaded.directory
+    command = str(loaded.require("train.run"))
+    metrics_path = str(loaded.require("train.metrics"))
+    timeout = float(int(settings.timeout[:-1]) * _UNITS[settings.timeout[-1]])
+
+    with _dvc_for(command, directory) as tools:
+        environment = training_environment(training.environ, training.extra_environment, tools)
+        team = ask_interpreter(settings.python, directory, environment)
+        dirty = training.git.is_dirty()
+        before = _stamp(directory / metrics_path)
+        promised = training.run_directory.digest()
+        with workflow.group(f"Train: {command}"), workflow.commands_stopped():
+            finished = run_command(command, directory, environment, timeout)
+
+    if training.run_directory.digest() != promised:
+        # Records of earlier steps stand there: what training rewrote is no evidence any more.
+        raise bad_input("training wrote into the run directory.", "Write results elsewhere.", path=str(training.run_directory.path))
+    data = tuple(data_files(directory))
+    found, problem = _results(finished, settings.timeout, command, directory, metrics_path, before, data)
+    notices = []
+    if not problem and training.git.differs_from_head(metrics_path):
+        notices.append(f"`{metrics_path}` in the commit is not what training wrote: run the training and commit its result.")
+    if not team.version:
+        notices.append(f"The interpreter `{settings.python}` did not answer: packages are not recorded.")
+    return TrainRecord(
+        status="error" if problem else "pass",
+        summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {len(found.values)} metrics",
+        problems=(problem,) if problem else (),
+        notices=tuple(notices),
+        command=command[:4000],
+        exit_status=finished.exit_status,
+        training_seconds=round(finished.seconds, 2),
+        peak_memory_bytes=finished.peak_memory_bytes,
+        metrics_path=metrics_path,
+        metrics=found.values,
+        invalid_metrics=found.invalid,
+        params=_params(loaded),
+        data=data,
+        packages=team.packages,
+        python=team.version,
+        dirty=dirty,
+        model_digest=_digest(directory, settings.model),
+        predictions=_predictions(directory, settings.predictions),
+        log_tail=finished.log_tail if problem else (),
+    )
+
+
+def keep_evidence(record: TrainRecord, loaded: LoadedConfig, run_directory: RunDirectory) -> None:
+    """Put beside the record what a judge in another job needs: metrics, parameters, predictions, the configuration."""
+    settings = loaded.config.train
+    wanted = [record.metrics_path, params_path(loaded), settings.predictions, loaded.document.name]
+    for name in wanted:
+        path = loaded.directory / name if name and name != loaded.document.name else Path(name or "")
+        if name and path.is_file():
+            run_directory.attach(path, path.name)
+
+
+def params_path(loaded: LoadedConfig) -> str | None:
+    """The parameters file: the configured one, else `params.yaml` if there is one."""
+    configured = loaded.config.train.params
+    if configured or not (loaded.directory / _CONVENTIONAL_PARAMS).is_file():
+        return configured
+    return _CONVENTIONAL_PARAMS
+
+
+def _results(
+    finished: Finished,
+    timeout: str,
+    command: str,
+    directory: Path,
+    metrics_path: str,
+    before: tuple[int, str] | None,
+    data: tuple[DataFile, ...],
+) -> tuple[Metrics, Problem | None]:
+    nothing = Metrics({}, {})
+    shown = command if len(command) <= 60 else f"{command[:57]}…"
+    if finished.timed_out:
+        return nothing, Problem(f"training was stopped after {timeout}: `{shown}`.", "Make it faster or raise `train.timeout`.")
+    if finished.exit_status != 0:
+        return nothing, Problem(
+            f"training failed: `{shown}` ended with exit status {finished.exit_status}.", "Its last lines are in the log."
+        )
+    path = directory / metrics_path
+    after = _stamp(path)
+    if after is None:
+        return nothing, Problem(f"training did not write `{metrics_path}`.", "Is `train.metrics` right?")
+    if after == before and not _vouched_by_dvc(path, metrics_path, data):
+        remedy = "Its numbers may be of another model. Write it anew on every run, or make it an output of a DVC stage."
+        return nothing, Problem(f"training left `{metrics_path}` as it was.", remedy)
+    try:
+        return read_metrics(read_document(path, metrics_path)), None
+    except BadInput as error:
+        return nothing, error.problems[0]
+
+
+def _vouched_by_dvc(path: Path, name: str, data: tuple[DataFile, ...]) -> bool:
+    """Whether dvc.lock names exactly this content: `dvc repro` found everything up to date."""
+    return file_hash(data, name) == f"md5:{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"
+
+
+def _stamp(path: Path) -> tuple[int, str] | None:
+    return (path.stat().st_mtime_ns, digest_folder(path)) if path.is_file() else None
+
+
+def _params(loaded: LoadedConfig) -> dict[str, Scalar]:
+    path = params_path(loaded)
+    if path is None:
+        return {}
+    values = flatten(read_document(loaded.directory / path, path).data)
+    return {name: value if isinstance(value, Scalar) else str(value) for name, value in values.items()}
+
+
+def _digest(directory: Path, name: str | None) -> str:
+    return digest_folder(directory / name) if name and (directory / name).exists() else ""
+
+
+def _predictions(directory: Path, name: str | None) -> DataFile | None:
+    if not name or not (directory / name).is_file():
+        return None
+    path = directory / name
+    return DataFile(path=name, hash=f"sha256:{digest_folder(path)}", bytes=path.stat().st_size)
+
+
+@contextmanager
+def _dvc_for(command: str, directory: Path) -> Iterator[Path | None]:
+    """A folder with a `dvc` command when training asks for DVC and the team has none installed."""
+    asks = re.search(r"\bdvc\b", command) is not None or (directory / "dvc.yaml").exists()
+    if not asks or shutil.which("dvc"):
+        yield None
+        return
+    python = interpreter("dvc")
+    with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
+        script = Path(folder) / "dvc"
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(python)} -I -m dvc "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+        yield script.parent
+
+
+def training_key(repository: str, run_id: str | None, attempt: str, model: str) -> str:
+    """What makes one training one run on the tracking server: repeated steps of a workflow run find it again."""
+    return f"{repository}/{run_id}/{attempt}/{model}" if run_id else f"local/{os.urandom(8).hex()}/{model}"
+
+
+def check_configured(loaded: LoadedConfig) -> None:
+    """Raise BadInput at once for what would only show after training."""
+    loaded.require("train.run")
+    metrics = str(loaded.require("train.metrics"))
+    if Path(metrics).suffix.lower() not in (".json", ".yaml", ".yml", ".toml"):
+        raise bad_input(f"`train.metrics` is `{metrics}`.", "Metrics are read from JSON, YAML or TOML.", path=loaded.document.name)
