@@ -150,8 +150,8 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, name:
     file, line, key and the nearest valid name.
     """
     name = name or str(path)
-    overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
-    if path.exists() or not overrides:
+    overrides = overrides or {}
+    if path.exists() or all(value is None for value in overrides.values()):
         try:
             document = read_document(path, name)
         except BadInput as error:
@@ -173,6 +173,8 @@ def _build(document: Document, overrides: Mapping[str, Any], directory: Path) ->
         raise bad_input("is not a mapping of keys.", "Run `modelship init` to see one.", path=document.name, line=1)
     data = document.data
     for key, value in overrides.items():
+        if value is None:
+            continue
         data = _with(data, key.split("."), value)
     try:
         config = msgspec.convert(data, Config)

@@ -121,6 +121,8 @@ class TrainRecord(Record, frozen=True, kw_only=True, tag="train/1"):
     """Version of the team's interpreter."""
     dirty: bool = False
     """Whether tracked files differed from the commit before training began."""
+    tables_changed: bool = False
+    """Whether training wrote the reference or the current table anew, so that an earlier validation does not speak of it."""
     model_digest: str = ""
     predictions: DataFile | None = None
     mlflow_run: str = ""

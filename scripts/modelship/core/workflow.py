@@ -34,6 +34,18 @@ def set_outputs(outputs: Mapping[str, str]) -> None:
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
 
 
+def read_outputs(path: Path) -> dict[str, str]:
+    """The outputs that `set_outputs` wrote to a file."""
+    outputs: dict[str, str] = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    while lines:
+        name, _, delimiter = lines.pop(0).partition("<<")
+        end = lines.index(delimiter)
+        outputs[name] = "\n".join(lines[:end])
+        del lines[: end + 1]
+    return outputs
+
+
 def add_summary(markdown: str) -> None:
     """Append to the job summary page."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from modelship.core.documents import parse_document
+from modelship.core.documents import flatten, parse_document
 from modelship.core.errors import BadInput
 from modelship.core.git import Git
 from modelship.core.records import DataFile
@@ -45,6 +46,29 @@ def data_sources_at(git: Git, sha: str) -> list[DataFile]:
     return _collect(names, lambda name: git.read(sha, name) or b"")
 
 
+def outdated_at(git: Git, sha: str) -> str | None:
+    """Something that `dvc.lock` of commit `sha` was not made from although the commit holds it: a parameter or a file.
+
+    None when all that git can tell agrees. Outputs that git holds, such as metrics, are then those of another state.
+    """
+    raw = git.read(sha, "dvc.lock")
+    lock = _read_yaml("dvc.lock", raw) if raw else None
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    for stage in stages.values() if isinstance(stages, dict) else []:
+        if not isinstance(stage, dict):
+            continue
+        for path, locked in (stage.get("params") or {}).items():
+            present = flatten(_read_yaml(path, git.read(sha, path) or b""))
+            changed = [name for name, value in flatten(locked).items() if present.get(name) != value]
+            if changed:
+                return f"{path}: {changed[0]}"
+        for dependency in stage.get("deps") or []:
+            blob = git.read(sha, str(dependency.get("path")))
+            if blob is not None and "md5" in dependency and _md5(blob) != dependency["md5"]:
+                return str(dependency["path"])
+    return None
+
+
 def file_hash(files: Iterable[DataFile], path: str) -> str | None:
     """The hash under which DVC knows `path`."""
     return next((file.hash for file in files if file.path == posixpath.normpath(path)), None)
@@ -79,6 +103,10 @@ def _read_yaml(name: str, raw: bytes) -> Any:
         return parse_document(raw, f"{name}.yaml").data
     except BadInput:
         return None  # DVC itself names what is wrong with it, in `dvc-pull`.
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _outputs(data: Any) -> Iterator[dict[str, Any]]:

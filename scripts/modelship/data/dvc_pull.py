@@ -15,6 +15,7 @@ from modelship.core import workflow
 from modelship.core.environments import interpreter
 from modelship.core.errors import BadInput, Problem, bad_input, infrastructure
 from modelship.core.records import DataFile, DvcPullRecord
+from modelship.core.words import count
 from modelship.data.dvc_files import data_files, output_remotes, source_paths
 from modelship.data.dvc_remotes import Remote, find_dvc_root, read_remotes
 
@@ -49,10 +50,10 @@ def pull(request: Pull) -> DvcPullRecord:
     sources = source_paths(request.directory)
     outputs, recomputed = _verify(request.directory, root, tracked, sources, remotes)
     amount = sum(file.bytes or 0 for file in outputs)
-    left = f", {len(recomputed)} stage outputs left to training" if recomputed else ""
+    left = f"; {count(len(recomputed), 'stage output')} left to training" if recomputed else ""
     return DvcPullRecord(
         status="pass",
-        summary=f"{len(outputs)} files and folders, {amount / 1e6:.1f} MB, verified{left}",
+        summary=f"{count(len(outputs), 'output')}, {amount / 1e6:.1f} MB, verified{left}",
         remotes=tuple(f"{remote.name} ({remote.kind})" for remote in remotes),
         outputs=tuple(outputs),
         recomputed=tuple(recomputed),
@@ -90,7 +91,7 @@ def _fetch(request: Pull, remotes: list[Remote]) -> None:
         sys.stdout.write(result.stdout)
     if result.returncode != 0:
         reasons = [line.removeprefix("ERROR: ") for line in result.stdout.splitlines() if line.startswith("ERROR")]
-        reason = " ".join(reasons or result.stdout.splitlines()[-3:])[:600]
+        reason = "; ".join(reasons or result.stdout.splitlines()[-3:])[:600]
         if any(word in reason for word in ("config file error", "YAML", "is invalid", "is not a DVC repository", "overlaps")):
             raise bad_input(f"DVC refused: {reason}.")
         raise infrastructure(
@@ -116,7 +117,9 @@ def _verify(
         elif state == "absent":
             problems.append(
                 Problem(
-                    f"the remote {where} lacks `{file.path}` ({file.hash}).", "Run `dvc push` where the data is.", f"{file.path}.dvc"
+                    f"the remote {where} lacks `{file.path}` ({file.hash}), or holds it damaged.",
+                    "Run `dvc push` where the data is.",
+                    f"{file.path}.dvc",
                 )
             )
         else:

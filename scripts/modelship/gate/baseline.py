@@ -12,6 +12,7 @@ from modelship.core.errors import bad_input
 from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import Baseline
+from modelship.data.dvc_files import outdated_at
 from modelship.registry.runs import Runs
 
 Kind = Literal["champion", "base", "git", "run", "file", "none"]
@@ -23,6 +24,8 @@ class Found:
 
     baseline: Baseline
     metrics: Metrics | None
+    notice: str = ""
+    """What a reader should know about it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ def _from_git(kind: Kind, places: Places, ref: str, name: str, *, required: bool
                 "Keep metrics in git: `cache: false` in dvc.yaml, or choose another baseline.",
             )
         return Found(baseline, None)
-    return Found(baseline, read_metrics(parse_document(raw, places.metrics_path)))
+    outdated = outdated_at(places.git, commit.sha)
+    notice = f"The baseline may be of another model: `{outdated}` has changed since {source} was made." if outdated else ""
+    return Found(baseline, read_metrics(parse_document(raw, places.metrics_path)), notice)
 
 
 def _from_mlflow(kind: Kind, argument: str, places: Places) -> Found:

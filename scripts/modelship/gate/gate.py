@@ -16,6 +16,7 @@ from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import Changes, MetricGateRecord, MetricVerdict, Status, TrainRecord, ValueChange
 from modelship.core.run_directory import RunDirectory
+from modelship.core.words import count
 from modelship.gate.baseline import Found, Places, find_baseline
 from modelship.gate.changes import changes
 from modelship.gate.judge import Judgement, judge, worst_first
@@ -155,7 +156,13 @@ def _conclude(
         status=status,
         summary=str(problems[0]) if problems else _summary(verdicts, found),
         problems=tuple(problems),
-        notices=(*policy.notices, *_policy_changed(differences, policy, request), *_unheld_notice(unheld, found), *notices),
+        notices=(
+            *policy.notices,
+            *_policy_changed(differences, policy, request),
+            *_unheld_notice(unheld, found),
+            *filter(None, [found.notice]),
+            *notices,
+        ),
         baseline=found.baseline,
         metrics=verdicts,
         other_metrics=_others(candidate, found.metrics, judgement),
@@ -222,8 +229,7 @@ def _others(candidate: Metrics, baseline: Metrics | None, judgement: Judgement) 
 def _summary(verdicts: tuple[MetricVerdict, ...], found: Found) -> str:
     failed = [verdict for verdict in verdicts if verdict.state == "fail"]
     if not failed:
-        held = "1 metric holds" if len(verdicts) == 1 else f"{len(verdicts)} metrics hold"
-        return f"{held} against {found.baseline.label}"
+        return f"{count(len(verdicts), 'metric')} held against {found.baseline.label}"
     first = failed[0]
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
     before = f"{first.baseline:.4g} → " if first.baseline is not None else ""

@@ -115,7 +115,7 @@ class Runs:
             return ""
         host = parts.netloc.rpartition("@")[2]
         experiment = self._client.get_run(run_id).info.experiment_id
-        return urlunsplit((parts.scheme, host, parts.path, "", f"/experiments/{experiment}/runs/{run_id}"))
+        return urlunsplit((parts.scheme, host, parts.path or "/", "", f"/experiments/{experiment}/runs/{run_id}"))
 
     def _create(self, experiment: str, key: str) -> Any:
         known = self._client.get_experiment_by_name(experiment)

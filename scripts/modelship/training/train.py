@@ -22,6 +22,7 @@ from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import DataFile, Scalar, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
+from modelship.core.words import count
 from modelship.data.dvc_files import data_files, file_hash
 from modelship.training.interpreter import ask_interpreter
 from modelship.training.process import Finished, run_command, training_environment
@@ -59,6 +60,7 @@ def train(training: Training) -> TrainRecord:
         dirty = training.git.is_dirty()
         before = _stamp(directory / metrics_path)
         promised = training.run_directory.digest()
+        tables = _tables(loaded)
         with workflow.group(f"Train: {command}"), workflow.commands_stopped():
             finished = run_command(command, directory, environment, timeout)
 
@@ -74,7 +76,7 @@ def train(training: Training) -> TrainRecord:
         notices.append(f"The interpreter `{settings.python}` did not answer: packages are not recorded.")
     return TrainRecord(
         status="error" if problem else "pass",
-        summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {len(found.values)} metrics",
+        summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {count(len(found.values), 'metric')}",
         problems=(problem,) if problem else (),
         notices=tuple(notices),
         command=command[:4000],
@@ -89,6 +91,7 @@ def train(training: Training) -> TrainRecord:
         packages=team.packages,
         python=team.version,
         dirty=dirty,
+        tables_changed=_tables(loaded) != tables,
         model_digest=_digest(directory, settings.model),
         predictions=_predictions(directory, settings.predictions),
         log_tail=finished.log_tail if problem else (),
@@ -150,6 +153,12 @@ def _vouched_by_dvc(path: Path, name: str, data: tuple[DataFile, ...]) -> bool:
 
 def _stamp(path: Path) -> tuple[int, str] | None:
     return (path.stat().st_mtime_ns, digest_folder(path)) if path.is_file() else None
+
+
+def _tables(loaded: LoadedConfig) -> list[str]:
+    """What the tables that `validate` looks at hold."""
+    named = [loaded.config.data.reference, loaded.config.data.current]
+    return [_digest(loaded.directory, name) for name in named]
 
 
 def _params(loaded: LoadedConfig) -> dict[str, Scalar]:

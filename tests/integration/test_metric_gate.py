@@ -1,0 +1,238 @@
+"""The gate through the real command line: exit codes, records, policy of the base commit, evidence of another job."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.project import CONFIG, Project
+
+BAD_METRICS = {
+    "missing file": (None, "does not exist"),
+    "empty": ("", "is empty"),
+    "truncated": ('{"roc_auc": 0.7', "ends too early"),
+    "not JSON": ("roc_auc: 0.7", "is not valid JSON"),
+    "byte order mark": ("\ufeff{}", "byte order mark"),
+    "duplicate keys": ('{"roc_auc": 0.7, "log_loss": 1, "roc_auc": 0.8}', "`roc_auc` twice"),
+    "NaN": ('{"roc_auc": NaN, "log_loss": 0.5}', "it is NaN"),
+    "Infinity": ('{"roc_auc": Infinity, "log_loss": 0.5}', "it is infinite"),
+    "string": ('{"roc_auc": "0.9", "log_loss": 0.5}', "it is the text `0.9`"),
+    "boolean": ('{"roc_auc": true, "log_loss": 0.5}', "it is the boolean `true`"),
+    "null": ('{"roc_auc": null, "log_loss": 0.5}', "it is empty"),
+    "other name": ('{"roc_auv": 0.7, "log_loss": 0.5}', "Did you mean `roc_auv`?"),
+    "a list": ("[0.7]", "not a mapping"),
+    "huge number": ('{"roc_auc": 1e400, "log_loss": 0.5}', "it is infinite"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), BAD_METRICS.values(), ids=BAD_METRICS.keys())
+def test_bad_metrics_never_pass(project: Project, content: str | None, says: str) -> None:
+    if content is not None:
+        project.write("candidate.json", content)
+
+    ran = project.run("metric-gate", "--candidate", "candidate.json")
+
+    assert ran.exit_code == 2, ran.log
+    record = project.record("metric-gate")
+    assert record["status"] == "error"
+    assert says in " ".join(problem["message"] + problem["remedy"] for problem in record["problems"])
+    assert "Traceback" not in ran.log
+
+
+BAD_CONFIGURATION = {
+    "missing": (None, "does not exist", None),
+    "empty": ("", "is empty", None),
+    "broken": ("a: b: c\n", "is not valid YAML", 1),
+    "unknown key": (CONFIG.replace("baseline:", "basline:"), "Did you mean `baseline`?", 4),
+    "typo in a limit": (CONFIG.replace("max-regression: 0.005", "max-regresion: 0.005"), "Did you mean `max-regression`?", 6),
+    "no limits": ("model: m\n", "`gate.metrics` is not set", None),
+    "unknown direction": (CONFIG.replace("roc_auc", "my_score_x"), "higher or lower is better", 6),
+    "not a limit": (CONFIG.replace("{max-regression: 1%}", "{max-regression: 1 %}"), "gate.metrics.log_loss.max-regression", 7),
+}
+
+
+@pytest.mark.parametrize(("content", "says", "line"), BAD_CONFIGURATION.values(), ids=BAD_CONFIGURATION.keys())
+def test_bad_configuration_names_file_line_and_key(project: Project, content: str | None, says: str, line: int | None) -> None:
+    (project.directory / "modelship.yaml").unlink()
+    if content is not None:
+        project.write("modelship.yaml", content)
+
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+
+    assert ran.exit_code == 2, ran.log
+    (problem, *_) = project.record("metric-gate")["problems"]
+    assert says in problem["message"] + problem["remedy"]
+    assert problem["path"] == "modelship.yaml"
+    assert problem["line"] == line or line is None
+
+
+def test_candidate_against_base_passes_fails_and_says_by_how_much(project: Project) -> None:
+    project.git("checkout", "-q", "-b", "idea")
+    project.metrics(roc_auc=0.739, log_loss=0.5)
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
+    project.metrics(roc_auc=0.7389)
+
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+
+    assert ran.exit_code == 1
+    worst = project.record("metric-gate")["metrics"][0]
+    assert (worst["metric"], worst["state"], worst["baseline"], worst["candidate"]) == ("roc_auc", "fail", 0.744, 0.7389)
+    assert worst["change"] == pytest.approx(-0.0051)
+    assert ran.outputs["status"] == "fail"
+
+
+def test_a_first_run_must_be_allowed(project: Project) -> None:
+    project.write(".gitignore", "metrics.json\n")
+    project.git("rm", "-q", "--cached", "metrics.json")
+    project.commit()
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+    assert ran.exit_code == 2
+    assert "no baseline" in project.record("metric-gate")["summary"]
+
+    ran = project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow")
+
+    assert ran.exit_code == 0
+    record = project.record("metric-gate")
+    assert record["status"] == "warn"
+    assert {verdict["state"] for verdict in record["metrics"]} == {"no-baseline"}
+    assert any("only absolute limits" in notice for notice in record["notices"])
+
+
+def test_a_baseline_without_the_metric_is_a_first_run_of_that_metric(project: Project) -> None:
+    project.write("metrics.json", '{"roc_auc": 0.744}')
+    project.commit()
+    project.metrics()
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 2
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow").exit_code == 0
+    states = {verdict["metric"]: verdict["state"] for verdict in project.record("metric-gate")["metrics"]}
+    assert states == {"roc_auc": "pass", "log_loss": "no-baseline"}
+
+
+def test_baselines_from_git_and_file(project: Project) -> None:
+    project.git("tag", "good")
+    project.metrics(roc_auc=0.72)
+    project.commit()
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "git:good").exit_code == 1
+    project.write("known.json", '{"roc_auc": 0.72, "log_loss": 0.55}')
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "file:known.json").exit_code == 0
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "none").exit_code == 0
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "git:nothing").exit_code == 2
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "file:absent.json").exit_code == 2
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--baseline", "champion").exit_code == 2
+
+
+def test_a_pull_request_is_judged_by_the_limits_of_its_base(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    project.git("checkout", "-q", "-b", "loosen")
+    project.write("modelship.yaml", CONFIG.replace("max-regression: 0.005", "max-regression: 0.5").replace("min: 0.70", "min: 0.1"))
+    project.trains("open('metrics.json', 'w').write('{\"roc_auc\": 0.6, \"log_loss\": 0.5}')")
+    head = project.commit()
+    project.pull_request_event(base, head)
+    assert project.run("train").exit_code == 0
+
+    ran = project.run("metric-gate")
+
+    assert ran.exit_code == 1, ran.log
+    record = project.record("metric-gate")
+    assert record["policy"] == f"modelship.yaml at base {base[:7]}"
+    assert "gate.metrics.roc_auc.min" in record["notices"][0]
+    assert {change["name"] for change in record["changes"]["policy"]} == {
+        "gate.metrics.roc_auc.min",
+        "gate.metrics.roc_auc.max-regression",
+    }
+
+
+def test_what_changed_is_read_from_git(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    project.write("params.yaml", "learning_rate: 0.2\ndepth: 3\n")
+    project.write("data/raw.csv.dvc", "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: raw.csv\n")
+    project.write("src/features.py", "x = 1\n")
+    head = project.commit()
+    project.pull_request_event(base, head)
+    project.run("train")
+    project.run("metric-gate")
+    changes = project.record("metric-gate")["changes"]
+    assert changes["params"] == [
+        {"name": "depth", "before": None, "after": "3"},
+        {"name": "learning_rate", "before": "0.1", "after": "0.2"},
+    ]
+    assert [change["name"] for change in changes["data"]] == ["data/raw.csv"]
+    assert "src/features.py" in [change["name"] for change in changes["files"]]
+
+
+def test_training_of_another_commit_is_not_judged(project: Project) -> None:
+    project.run("train")
+    project.write("note.txt", "later")
+    project.commit()
+    ran = project.run("metric-gate")
+    assert ran.exit_code == 2
+    assert "speaks of commit" in project.record("metric-gate")["summary"]
+
+
+def test_evidence_is_taken_only_as_it_was_promised(project: Project) -> None:
+    digest = project.run("train").outputs["evidence-digest"]
+    handed = project.directory.parent / "evidence"
+    shutil.copytree(project.directory / ".modelship", handed)
+    shutil.rmtree(project.directory / ".modelship")
+    options = ("metric-gate", "--evidence", str(handed), "--evidence-digest", digest)
+    assert project.run(*options).exit_code == 0
+    shutil.rmtree(project.directory / ".modelship")
+
+    forged = json.loads((handed / "train.json").read_text())
+    forged["metrics"]["roc_auc"] = 0.99
+    (handed / "train.json").write_text(json.dumps(forged))
+
+    assert project.run(*options).exit_code == 2
+    assert "digests differ" in project.record("metric-gate")["summary"]
+    assert not (project.directory / ".modelship" / "train.json").exists()
+    assert project.run("metric-gate", "--evidence", str(handed / "nothing"), "--evidence-digest", "").exit_code == 2
+
+
+def test_a_shallow_clone_that_cannot_reach_the_base_says_what_to_do(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    head = project.commit("second")
+    clone = Project(project.directory.parent / "shallow")
+    project.git("clone", "--quiet", "--depth=1", f"file://{project.directory}", str(clone.directory))
+    clone.git("remote", "remove", "origin")
+    clone.pull_request_event(base, head)
+
+    ran = clone.run("metric-gate", "--candidate", "metrics.json")
+
+    assert ran.exit_code == 2
+    assert "fetch-depth: 0" in clone.record("metric-gate")["summary"]
+
+
+def test_a_shallow_clone_fetches_the_one_commit_that_it_needs(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    head = project.commit("second")
+    project.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    clone = Project(project.directory.parent / "shallow")
+    project.git("clone", "--quiet", "--depth=1", f"file://{project.directory}", str(clone.directory))
+    clone.pull_request_event(base, head)
+    assert clone.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
+
+
+def test_a_detached_head_and_an_event_without_a_pull_request(project: Project) -> None:
+    before = project.git("rev-parse", "HEAD")
+    after = project.commit("second")
+    project.git("checkout", "-q", "--detach")
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
+    project.push_event(before, after)
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
+    assert project.record("metric-gate")["baseline"]["commit"] == before
+
+
+def test_a_baseline_that_the_base_commit_has_outgrown_is_said(project: Project) -> None:
+    lock = "schema: '2.0'\nstages:\n  train:\n    cmd: x\n    params:\n      params.yaml:\n        learning_rate: 0.1\n"
+    project.write("dvc.lock", lock)
+    project.commit()
+    project.run("metric-gate", "--candidate", "metrics.json")
+    assert project.record("metric-gate")["notices"] == []
+    project.write("params.yaml", "learning_rate: 0.3\n")
+    project.commit()
+
+    project.run("metric-gate", "--candidate", "metrics.json")
+
+    assert "`params.yaml: learning_rate` has changed" in project.record("metric-gate")["notices"][0]

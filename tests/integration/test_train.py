@@ -1,0 +1,180 @@
+"""Training through the real command line: what it records, what it withholds, and how it ends when the team's command does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from modelship.core.run_directory import RunDirectory
+from tests.project import Project
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there; one that has ended and that nobody has waited for is not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def test_records_metrics_params_packages_and_commit(project: Project) -> None:
+    ran = project.run("train")
+
+    assert ran.exit_code == 0, ran.log
+    record = project.record("train")
+    assert record["metrics"] == {"roc_auc": 0.744, "log_loss": 0.5391}
+    assert record["params"] == {"learning_rate": 0.1}
+    assert record["commit"] == project.git("rev-parse", "HEAD")
+    assert record["dirty"] is False
+    assert "pytest" in record["packages"]
+    assert record["python"].startswith("3.")
+    assert record["peak-memory-bytes"] > 1_000_000
+    assert record["training-seconds"] > 0
+    assert ran.outputs["evidence-digest"] == RunDirectory(project.directory / ".modelship").digest()
+
+
+def test_records_what_dvc_tracks(project: Project) -> None:
+    project.write("data/raw.csv.dvc", "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  size: 12\n  hash: md5\n  path: raw.csv\n")
+    project.commit()
+
+    project.run("train")
+
+    assert project.record("train")["data"] == [
+        {"path": "data/raw.csv", "hash": "md5:0123456789abcdef0123456789abcdef", "bytes": 12, "files": None}
+    ]
+
+
+def test_nested_toml_and_yaml_metrics_are_flattened(project: Project) -> None:
+    project.trains("open('m.toml', 'w').write('[test]\\nroc_auc = 0.7\\n')")
+    assert project.run("train", "--metrics", "m.toml").exit_code == 0
+    assert project.record("train")["metrics"] == {"test.roc_auc": 0.7}
+    project.trains("open('m.yaml', 'w').write('test:\\n  loss: 1e-3\\n')")
+    assert project.run("train", "--metrics", "m.yaml").exit_code == 0
+    assert project.record("train")["metrics"] == {"test.loss": 0.001}
+
+
+def test_training_sees_the_teams_variables_and_none_of_ours(project: Project) -> None:
+    project.trains(
+        "import json, os\n"
+        "json.dump({'roc_auc': 0.7}, open('metrics.json', 'w'))\n"
+        "json.dump(dict(os.environ), open('seen.json', 'w'))\n"
+    )
+    canary = "canary-4711"
+    secrets = {
+        "GITHUB_TOKEN": canary,
+        "GH_TOKEN": canary,
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": canary,
+        "ACTIONS_RUNTIME_TOKEN": canary,
+        "MODELSHIP_COMMENT_GITHUB_TOKEN": canary,
+        "GITHUB_ENV": "/nowhere",
+        "GITHUB_PATH": "/nowhere",
+    }
+
+    project.run("train", VIRTUAL_ENV="/team/venv", UV_PYTHON="3.9", PYTHONHASHSEED="7", **secrets)
+
+    seen = json.loads((project.directory / "seen.json").read_text())
+    assert canary not in seen.values()
+    assert not {"GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"} & set(seen)
+    assert {name: seen[name] for name in ("VIRTUAL_ENV", "UV_PYTHON", "PYTHONHASHSEED")} == {
+        "VIRTUAL_ENV": "/team/venv",
+        "UV_PYTHON": "3.9",
+        "PYTHONHASHSEED": "7",
+    }
+
+
+def test_workflow_commands_in_the_log_are_stopped_while_training_prints(project: Project) -> None:
+    project.trains("print('::set-env name=X::y'); open('metrics.json', 'w').write('{\"roc_auc\": 0.7}')")
+    project.push_event("0" * 40, project.git("rev-parse", "HEAD"))
+
+    lines = project.run("train").log.splitlines()
+
+    stop = next(index for index, line in enumerate(lines) if line.startswith("::stop-commands::"))
+    token = lines[stop].removeprefix("::stop-commands::")
+    assert stop < lines.index("::set-env name=X::y") < lines.index(f"::{token}::")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import sys; print('no such column: hour'); sys.exit(7)", "exit status 7"),
+        ("pass", "left `metrics.json` as it was"),
+        ("import os; os.remove('metrics.json')", "did not write `metrics.json`"),
+        ("open('metrics.json', 'w').write('{\"roc_auc\": 0.7')", "ends too early"),
+        ("open('metrics.json', 'w').write('')", "is empty"),
+        ("open('metrics.json', 'w').write('{\"roc_auc\": 0.7, \"roc_auc\": 0.9}')", "`roc_auc` twice"),
+        ("open('metrics.json', 'wb').write(b'\\xef\\xbb\\xbf{}')", "byte order mark"),
+        ("open('metrics.json', 'w').write('{}')", "holds no metrics"),
+        ("open('metrics.json', 'w').write('[0.7]')", "not a mapping"),
+        ("open('.modelship/validate.json', 'w').write('{}')", "wrote into the run directory"),
+    ],
+)
+def test_a_training_that_gives_nothing_to_judge_exits_2_and_says_why(project: Project, code: str, says: str) -> None:
+    (project.directory / ".modelship").mkdir()
+    project.trains(code)
+    project.commit()
+
+    ran = project.run("train")
+
+    assert ran.exit_code == 2, ran.log
+    record = project.record("train")
+    assert record["status"] == "error"
+    assert says in record["summary"]
+    assert project.run("metric-gate").exit_code == 2
+
+
+def test_the_end_of_a_failed_log_is_kept(project: Project) -> None:
+    project.trains("print('a\\x1b[31mred'); raise SystemExit(1)")
+    project.run("train")
+    assert project.record("train")["log-tail"] == ["a·[31mred"]
+
+
+def test_a_hanging_training_is_stopped_with_all_its_children(project: Project) -> None:
+    project.write("train.sh", "sleep 300 & echo $! > child; sleep 300")
+
+    started = time.monotonic()
+    ran = project.run("train", "--run", "bash train.sh", "--timeout", "2s")
+
+    assert ran.exit_code == 2
+    assert "stopped after 2s" in project.record("train")["summary"]
+    assert time.monotonic() - started < 60
+    child = int((project.directory / "child").read_text())
+    assert not is_running(child)
+
+
+def test_a_background_child_does_not_outlive_training(project: Project) -> None:
+    project.write("train.sh", "sleep 300 & echo $! > child; echo '{\"roc_auc\": 0.7}' > metrics.json")
+    assert project.run("train", "--run", "bash train.sh").exit_code == 0
+    child = int((project.directory / "child").read_text())
+    assert not is_running(child)
+
+
+def test_metrics_that_the_commit_holds_but_training_did_not_write_are_named(project: Project) -> None:
+    project.metrics(roc_auc=0.9)
+    project.commit()
+    project.run("train")
+    assert any("metrics.json" in notice for notice in project.record("train")["notices"])
+
+
+@pytest.mark.parametrize("missing", ["train.run", "train.metrics"])
+def test_what_is_not_configured_is_named(project: Project, missing: str) -> None:
+    key = missing.partition(".")[2]
+    project.write("modelship.yaml", "model: m\ntrain: {" + ("metrics: metrics.json" if key == "run" else "run: 'true'") + "}\n")
+    ran = project.run("train")
+    assert ran.exit_code == 2
+    assert f"`{missing}` is not set" in ran.log
+
+
+def test_inputs_do_without_a_file(project: Project) -> None:
+    (project.directory / "modelship.yaml").unlink()
+    ran = project.run("train", "--model", "m", "--run", "python train.py", "--metrics", "metrics.json")
+    assert ran.exit_code == 0, ran.log
+    assert project.record("train")["model"] == "m"
+
+
+def test_tables_that_training_makes_anew_are_to_be_validated_again(project: Project) -> None:
+    project.write("modelship.yaml", "model: m\ndata: {current: holdout.csv}\ntrain: {run: python train.py, metrics: metrics.json}\n")
+    project.write("holdout.csv", "a\n1\n")
+    assert project.run("train").outputs["tables-changed"] == "false"
+    project.trains("open('metrics.json', 'w').write('{\"roc_auc\": 0.7}'); open('holdout.csv', 'w').write('a\\n2\\n')")
+    assert project.run("train").outputs["tables-changed"] == "true"

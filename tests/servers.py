@@ -1,0 +1,92 @@
+"""Real servers for tests: an S3-compatible store and MLflow, each on a port of its own, ended with the test session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+S3_KEY, S3_SECRET = "test-key", "test-secret"
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(command: Sequence[str | Path], url: str, log: Path) -> Iterator[str]:
+    """Run a server until the block ends; the block starts when `url` answers anything at all."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, start_new_session=True)
+    try:
+        _wait(process, url, log)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+    raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[str]:
+    """An S3-compatible server (rclone) over `folder`, whose subfolders are buckets."""
+    port = free_port()
+    (folder / "store").mkdir(parents=True)
+    rclone = Path(sys.executable).parent / "rclone"
+    address = f"127.0.0.1:{port}"
+    command = [
+        rclone,
+        "serve",
+        "s3",
+        "--auth-key",
+        f"{S3_KEY},{S3_SECRET}",
+        "--addr",
+        address,
+        "--config",
+        "/dev/null",
+        folder / "store",
+    ]
+    with server(command, f"http://{address}", folder / "rclone.log") as url:
+        yield url
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """An MLflow tracking server with its registry, over SQLite and a folder of artifacts."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
+    with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log") as url:
+        yield url.removesuffix("/health")
