@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import time
@@ -13,13 +14,21 @@ from pathlib import Path
 from modelship.core.errors import Problem
 
 
+# `::name::` counts at the start of a line, `##[name]` anywhere in it.
+_LOOKS_LIKE_A_COMMAND = re.compile(r"(^\s*:|##)(:|\[)", re.MULTILINE)
+
+
 def in_workflow() -> bool:
     """Whether a GitHub runner (or act) reads what we print."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def say(text: str = "") -> None:
-    """Print one line for the person who reads the log."""
+    """Print for the person who reads the log. Whatever stands in the text, the runner takes none of it for a command."""
+    print(_LOOKS_LIKE_A_COMMAND.sub(lambda match: f"{match[1]}\N{ZERO WIDTH SPACE}{match[2]}", text), flush=True)
+
+
+def _command(text: str) -> None:
     print(text, flush=True)
 
 
@@ -63,7 +72,7 @@ def annotate(level: str, problem: Problem, title: str) -> None:
         if problem.line:
             properties["line"] = str(problem.line)
         listed = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-        say(f"::{level} {listed}::{_escape(str(problem))}")
+        _command(f"::{level} {listed}::{_escape(str(problem))}")
     else:
         print(f"{level}: {title}: {problem}", file=sys.stderr, flush=True)
 
@@ -72,12 +81,15 @@ def annotate(level: str, problem: Problem, title: str) -> None:
 def group(title: str) -> Iterator[None]:
     """A collapsible part of the log, closed with the time that it took."""
     started = time.monotonic()
-    say(f"::group::{_escape(title)}" if in_workflow() else f"── {title}")
+    if in_workflow():
+        _command(f"::group::{_escape(title)}")
+    else:
+        say(f"── {title}")
     try:
         yield
     finally:
         if in_workflow():
-            say("::endgroup::")
+            _command("::endgroup::")
         say(f"{title}: {time.monotonic() - started:.1f} s")
 
 
@@ -86,16 +98,16 @@ def commands_stopped() -> Iterator[None]:
     """While foreign output is streamed, the runner obeys no `::command::` in it."""
     token = secrets.token_hex(16)
     if in_workflow():
-        say(f"::stop-commands::{token}")
+        _command(f"::stop-commands::{token}")
     try:
         yield
     finally:
         if in_workflow():
-            say(f"::{token}::")
+            _command(f"::{token}::")
 
 
 def _escape(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace("##[", "#\N{ZERO WIDTH SPACE}#[").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _escape_property(text: str) -> str:

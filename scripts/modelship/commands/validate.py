@@ -1,0 +1,139 @@
+"""`modelship validate`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import click
+
+from modelship.commands import frame
+from modelship.core import workflow
+from modelship.core.config import LoadedConfig
+from modelship.core.environments import need
+from modelship.core.errors import BadInput, ExitCode, Problem
+from modelship.core.records import Expectation, ValidateRecord
+
+if TYPE_CHECKING:
+    from modelship.data.expectations import Place
+    from modelship.data.validation import Expectations, Table, TableResult
+
+MAX_ANNOTATIONS = 10
+
+
+@click.command("validate")
+@frame.config_option
+@frame.model_option
+@click.option("--reference", help="The table that the model learns from (key `data.reference`).")
+@click.option("--current", help="The table that the model is judged on (key `data.current`).")
+@click.option("--target", help="The column that the model predicts (key `data.target`).")
+@click.option("--key", help="The column that names a row, once each (key `data.key`).")
+@click.option("--expectations", help="The expectations file: a YAML list, or a suite's JSON (key `data.expectations`).")
+def command(config: Path, model: str | None, **data: Any) -> NoReturn:
+    """Check the data against its expectations.
+
+    Reads Parquet and CSV. A critical expectation that does not hold exits with 1; warnings are shown and exit with 0.
+    """
+    overrides = {"model": model, **{f"data.{name}": value for name, value in data.items()}}
+    frame.run("validate", config, overrides, validate)
+
+
+def validate(space: frame.Workspace) -> frame.Result:
+    """Check every configured table. Raises BadInput for what cannot be read or understood."""
+    need("data")
+    from modelship.data import validation
+    from modelship.data.expectations import read_expectations
+
+    loaded = space.load()
+    tables = _tables(loaded)
+    path = loaded.require("data.expectations")
+    specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix())
+    started = time.monotonic()
+    workflow.say("Loading Great Expectations")
+    expectations = validation.Expectations(specs)
+    workflow.say(f"Great Expectations {expectations.version}, {len(specs)} expectations: {time.monotonic() - started:.1f} s")
+    results = [_check(expectations, table) for table in tables]
+    problems = [problem for result in results for problem in result.problems]
+    if problems:
+        raise BadInput(*problems)
+    _annotate(results)
+    record = ValidateRecord(
+        model=loaded.config.model,
+        status=validation.status(results),
+        summary=validation.summary(results, len(specs)),
+        notices=validation.notices(results, len(specs)),
+        tables=tuple(result.validation for result in results),
+    )
+    return frame.Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
+
+
+def _tables(loaded: LoadedConfig) -> list[Table]:
+    from modelship.data.reading import open_table
+    from modelship.data.validation import Table
+
+    data = loaded.config.data
+    roles: tuple[tuple[Literal["reference", "current"], str | None], ...] = (("reference", data.reference), ("current", data.current))
+    named = [(role, path) for role, path in roles if path is not None]
+    if not named:
+        raise BadInput(loaded.problem("neither `data.reference` nor `data.current` is set.", "Name at least one table.", at="data"))
+    return [
+        Table(
+            role=role,
+            path=path,
+            file=open_table(loaded.directory / path, (loaded.directory / path).as_posix()),
+            place=_place(loaded, f"data.{role}"),
+            target=data.target,
+            target_place=_place(loaded, "data.target"),
+            key=data.key,
+            key_place=_place(loaded, "data.key"),
+        )
+        for role, path in named
+    ]
+
+
+def _place(loaded: LoadedConfig, key: str) -> Place:
+    from modelship.data.expectations import Place
+
+    problem = loaded.problem("", at=key)
+    return Place(problem.path, problem.line)
+
+
+def _check(expectations: Expectations, table: Table) -> TableResult:
+    with workflow.group(f"{table.role}: {table.path}"):
+        result = expectations.check(table)
+        validation = result.validation
+        with workflow.commands_stopped():
+            workflow.say(f"{validation.rows:,} rows, {validation.columns} columns")
+            for entry in validation.expectations:
+                workflow.say(_line(entry))
+            if result.unchecked:
+                workflow.say(f"not checked, because a check before them failed: {result.unchecked} of {len(expectations.specs)}")
+            for problem in result.problems:
+                workflow.say(f"✗ {problem}")
+    return result
+
+
+def _line(entry: Expectation) -> str:
+    """One check as a line of the log."""
+    from modelship.data.validation import name_of
+
+    mark = "✓" if entry.holds else "✗"
+    arguments = ", ".join(f"{name} {value}" for name, value in entry.arguments.items())
+    severity = "" if entry.holds or entry.severity == "critical" else f"[{entry.severity}]"
+    rows = f"see {', '.join(entry.sample_keys)}" if entry.sample_keys else ""
+    details = " · ".join(part for part in (arguments, entry.observed, rows) if part)
+    return " ".join(part for part in (mark, severity, name_of(entry), f"· {details}" if details else "") if part)
+
+
+def _annotate(results: Sequence[TableResult]) -> None:
+    from modelship.data.validation import name_of
+
+    critical = [
+        (result.validation, finding) for result in results for finding in result.failing if finding.entry.severity == "critical"
+    ]
+    for validation, finding in critical[:MAX_ANNOTATIONS]:
+        observed = f": {finding.entry.observed}" if finding.entry.observed else ""
+        message = f"{name_of(finding.entry)} does not hold on {validation.path}{observed}"
+        workflow.annotate("error", Problem(message, "", finding.place.path, finding.place.line), "modelship validate")

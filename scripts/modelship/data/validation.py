@@ -1,0 +1,478 @@
+"""Check tables against their expectations: first what Great Expectations would let pass, then Great Expectations itself."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
+from modelship.core.records import Expectation, Status, TableValidation
+from modelship.data.expectations import ExpectationSpec, Place, check_names, check_substance, columns_to_read
+from modelship.data.reading import TableFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_SAMPLES = 5
+MAX_OBSERVED = 300
+MAX_NAMES_IN_SUMMARY = 3
+
+_SEVERITIES = ("critical", "warning", "info")
+
+_POSITION = "modelship-position"
+_SUBJECT_OF = "modelship-subject-of"
+_COLUMN_ARGUMENTS = frozenset({"column", "column_A", "column_B", "column_list"})
+_ABOUT_THE_EXPECTATION = frozenset({"severity", "meta", "notes", "description"})
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table to check, and where the team named it, its target and its key."""
+
+    role: Literal["reference", "current"]
+    path: str
+    """As written in the configuration."""
+    file: TableFile
+    place: Place = NOWHERE
+    target: str | None = None
+    target_place: Place = NOWHERE
+    key: str | None = None
+    key_place: Place = NOWHERE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and where the check is written."""
+
+    entry: Expectation
+    place: Place
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """One table against all its expectations, failing ones first."""
+
+    validation: TableValidation
+    findings: tuple[Finding, ...] = ()
+    unchecked: int = 0
+    """Expectations that could not be checked, because a pre-check failed."""
+    problems: tuple[Problem, ...] = ()
+    """Expectations that raised: there is no verdict on them."""
+
+    @property
+    def failing(self) -> tuple[Finding, ...]:
+        """The checks that do not hold, critical ones first."""
+        return tuple(finding for finding in self.findings if not finding.entry.holds)
+
+
+class Expectations:
+    """Expectations that Great Expectations knows and understands. Loads it, which takes seconds."""
+
+    def __init__(self, specs: Sequence[ExpectationSpec]) -> None:
+        """Raises BadInput, naming file and line, for everything that is wrong with any of them."""
+        self._gx, self._types = _load_great_expectations()
+        self.specs = tuple(specs)
+        catalog = {name: tuple(type_.__fields__) for name, type_ in self._types.items()}
+        check_names(specs, catalog)
+        problems = [problem for spec in specs for problem in self._argument_problems(spec)]
+        if problems:
+            raise BadInput(*problems)
+        check_substance(specs, catalog)
+
+    @property
+    def version(self) -> str:
+        """Great Expectations' version."""
+        return str(self._gx.__version__)
+
+    def check(self, table: Table) -> TableResult:
+        """The table against all expectations. Raises BadInput when it cannot be read."""
+        header = table.file.columns()
+        findings = list(_check_header(table, header))
+        if findings:
+            return self._unreadable(table, header, table.file.rows(), findings)
+        frame = table.file.read(columns_to_read(self.specs, header, (table.target, table.key)))
+        if not len(frame):
+            return self._unreadable(table, header, 0, [_failed("table_has_rows", table.place, "0 rows")])
+        absent = _absent_columns(self.specs, header)
+        null = _null_columns(self.specs, frame)
+        runnable = [spec for spec in self.specs if not (_touches(spec, absent) or (spec.needs_values and _touches(spec, null)))]
+        findings = [*_check_identity(table, frame, header), *_check_columns(absent, null, frame, header)]
+        checked, problems = self._run(frame, runnable, table)
+        ordered = tuple(sorted([*findings, *checked], key=_worst_first))
+        return TableResult(
+            TableValidation(
+                role=table.role,
+                path=table.path,
+                rows=len(frame),
+                columns=len(header),
+                expectations=tuple(finding.entry for finding in ordered),
+            ),
+            ordered,
+            unchecked=len(self.specs) - len(runnable),
+            problems=tuple(problems),
+        )
+
+    def _unreadable(self, table: Table, header: Sequence[str], rows: int, findings: Sequence[Finding]) -> TableResult:
+        entries = tuple(finding.entry for finding in findings)
+        validation = TableValidation(role=table.role, path=table.path, rows=rows, columns=len(header), expectations=entries)
+        return TableResult(validation, tuple(findings), unchecked=len(self.specs))
+
+    def _argument_problems(self, spec: ExpectationSpec) -> Iterator[Problem]:
+        try:
+            self._build(spec)
+        except Exception as error:
+            # Pydantic's error lists what is wrong with each argument; a row condition raises errors of its own.
+            details = error.errors() if callable(getattr(error, "errors", None)) else [{"loc": (), "msg": str(error)}]  # type: ignore[attr-defined]
+            yield from _explain_arguments(spec, details)
+
+    def _build(self, spec: ExpectationSpec, frame: pd.DataFrame | None = None, meta: Mapping[str, int] | None = None) -> Any:
+        arguments = {name: _for_column(name, value, spec, frame) for name, value in spec.arguments.items()}
+        if meta is not None:
+            arguments["meta"] = meta
+        with warnings.catch_warnings():
+            # Row conditions as text are what a YAML file can say; Great Expectations takes them until its version 2.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return self._types[spec.type](**arguments)
+
+    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Finding], list[Problem]]:
+        outcomes, subjects = self._evaluate(frame, specs)
+        findings: list[Finding] = []
+        problems: list[Problem] = []
+        for position, spec in enumerate(specs):
+            outcome = outcomes.get(position)
+            message = "it gave no result" if outcome is None else _raised(outcome.exception_info)
+            if outcome is None or message:
+                problems.append(spec.problem(f"`{spec.type}` could not be checked on {table.path}: {clip(message or '', 500)}"))
+                continue
+            findings.append(Finding(_entry(spec, outcome, frame, table.key, subjects.get(position)), spec.place))
+        return findings, problems
+
+    def _evaluate(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec]) -> tuple[dict[int, Any], dict[int, int]]:
+        """Great Expectations' results by position, and for those with a row condition how many values or rows it left to check."""
+        expectations = []
+        for position, spec in enumerate(specs):
+            expectations.append(self._build(spec, frame, {_POSITION: position}))
+            if spec.row_condition is not None:
+                expectations.append(self._build(_subject_of(spec), frame, {_SUBJECT_OF: position}))
+        if not expectations:
+            return {}, {}
+        asset = self._context().data_sources.add_pandas("tables").add_dataframe_asset("table")
+        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                result = batch.validate(
+                    self._gx.ExpectationSuite("expectations", expectations=expectations),
+                    result_format={
+                        "result_format": "COMPLETE",
+                        "partial_unexpected_count": MAX_SAMPLES,
+                        "return_unexpected_index_query": False,
+                    },
+                )
+            except Exception as error:
+                raise bad_input(f"Great Expectations stopped: {clip(f'{type(error).__name__}: {error}', 500)}") from error
+        outcomes: dict[int, Any] = {}
+        subjects: dict[int, int] = {}
+        for outcome in result.results:
+            meta = outcome.expectation_config.meta
+            if _POSITION in meta:
+                outcomes[meta[_POSITION]] = outcome
+            elif "element_count" in outcome.result:
+                subjects[meta[_SUBJECT_OF]] = outcome.result["element_count"] - outcome.result["unexpected_count"]
+            elif "observed_value" in outcome.result:
+                subjects[meta[_SUBJECT_OF]] = int(outcome.result["observed_value"])
+        return outcomes, subjects
+
+    def _context(self) -> Any:
+        """A context that keeps everything in memory; by default even an ephemeral one makes a temporary folder and leaves it."""
+        types = importlib.import_module("great_expectations.data_context.types.base")
+        config = types.DataContextConfig(
+            store_backend_defaults=types.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+            progress_bars=types.ProgressBarsConfig(globally=False, metric_calculations=False),
+            analytics_enabled=False,
+        )
+        return self._gx.get_context(mode="ephemeral", project_config=config)
+
+
+def _load_great_expectations() -> tuple[Any, dict[str, Any]]:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    gx = importlib.import_module("great_expectations")
+    base = gx.expectations.Expectation
+    candidates = [item for item in vars(gx.expectations).values() if isinstance(item, type) and issubclass(item, base)]
+    named = {getattr(item, "expectation_type", ""): item for item in candidates}
+    return gx, {name: item for name, item in named.items() if name}
+
+
+def _explain_arguments(spec: ExpectationSpec, details: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Pydantic's list of errors, the first one for each argument."""
+    seen: set[str] = set()
+    for detail in details:
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        whole = name in ("", "__root__")
+        if name in seen or (whole and seen):
+            continue
+        seen.add(name)
+        message = clip(detail["msg"], 300)
+        if detail.get("type") == "value_error.missing":
+            yield spec.problem(f"`{spec.type}` needs `{name}`.", "Add it.")
+        elif whole:
+            yield spec.problem(f"`{spec.type}`: {message}.")
+        else:
+            yield spec.problem(f"`{name}` of `{spec.type}` is `{clip(spec.arguments.get(name), 80)}`: {message}.", argument=name)
+
+
+def _for_column(name: str, value: Any, spec: ExpectationSpec, frame: pd.DataFrame | None) -> Any:
+    """A date as a time where the column holds times: Great Expectations does not compare the two."""
+    if frame is None or name not in ("min_value", "max_value") or not isinstance(value, str) or len(spec.columns) != 1:
+        return value
+    kind = frame[spec.columns[0]].dtype
+    try:
+        return datetime.combine(date.fromisoformat(value), time.min, tzinfo=getattr(kind, "tz", None)) if kind.kind == "M" else value
+    except ValueError:
+        return value
+
+
+def _subject_of(spec: ExpectationSpec) -> ExpectationSpec:
+    """An expectation that counts what the row condition of `spec` leaves to check: values of its column, else rows."""
+    arguments = {name: spec.arguments[name] for name in ("row_condition", "condition_parser") if name in spec.arguments}
+    if len(spec.columns) == 1 and spec.needs_values:
+        return ExpectationSpec("expect_column_values_to_not_be_null", {"column": spec.columns[0], **arguments}, spec.path)
+    return ExpectationSpec("expect_table_row_count_to_be_between", {"min_value": 1, **arguments}, spec.path)
+
+
+def _touches(spec: ExpectationSpec, columns: Iterable[str]) -> bool:
+    return spec.type != "expect_column_to_exist" and not set(columns).isdisjoint(spec.columns)
+
+
+def _failed(name: str, place: Place, observed: str, column: str | None = None, **details: Any) -> Finding:
+    return Finding(Expectation(expectation=name, column=column, holds=False, observed=clip(observed), **details), place)
+
+
+def _check_header(table: Table, header: Sequence[str]) -> Iterator[Finding]:
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        yield _failed("column_names_are_unique", table.place, f"more than once: {', '.join(twice)}")
+
+
+def _check_identity(table: Table, frame: pd.DataFrame, header: Sequence[str]) -> Iterator[Finding]:
+    """The target is there and not all null; the key is there and names each row once."""
+    if table.target is not None:
+        if table.target not in header:
+            yield _failed("target_is_present", table.target_place, _absent(table.target, header), table.target)
+        elif frame[table.target].isna().all():
+            yield _failed("target_is_not_all_null", table.target_place, _all_null(frame), table.target, failed_rows=len(frame))
+    if table.key is not None:
+        if table.key not in header:
+            yield _failed("key_is_present", table.key_place, _absent(table.key, header), table.key)
+        else:
+            yield from _check_key(frame[table.key], table.key, table.key_place)
+
+
+def _check_key(keys: pd.Series[Any], name: str, place: Place) -> Iterator[Finding]:
+    nulls = keys.isna()
+    if nulls.any():
+        count = int(nulls.sum())
+        samples = tuple(f"row {row}" for row in keys.index[nulls][:MAX_SAMPLES])
+        yield _failed(
+            "key_is_not_null", place, f"{count:,} of {len(keys):,} rows have no key", name, failed_rows=count, sample_keys=samples
+        )
+    repeated = keys[keys.duplicated(keep=False) & ~nulls]
+    if len(repeated):
+        values = repeated.drop_duplicates()
+        observed = f"{len(repeated):,} rows share {len(values):,} {'key' if len(values) == 1 else 'keys'}"
+        samples = tuple(_key_text(value) for value in values[:MAX_SAMPLES])
+        yield _failed("key_is_unique", place, observed, name, failed_rows=len(repeated), sample_keys=samples)
+
+
+def _absent_columns(specs: Iterable[ExpectationSpec], header: Sequence[str]) -> dict[str, ExpectationSpec]:
+    """Columns that are not there, each with the first expectation that asks for it: Great Expectations would raise."""
+    found: dict[str, ExpectationSpec] = {}
+    for spec in specs:
+        for column in spec.columns if spec.type != "expect_column_to_exist" else ():
+            if column not in header:
+                found.setdefault(column, spec)
+    return found
+
+
+def _null_columns(specs: Iterable[ExpectationSpec], frame: pd.DataFrame) -> dict[str, ExpectationSpec]:
+    """Columns without a single value, each with the first expectation that needs one: Great Expectations lets many of those pass."""
+    asking: dict[str, ExpectationSpec] = {}
+    for spec in specs:
+        for column in spec.columns if spec.needs_values else ():
+            asking.setdefault(column, spec)
+    return {column: spec for column, spec in asking.items() if column in frame and frame[column].isna().all()}
+
+
+def _check_columns(
+    absent: Mapping[str, ExpectationSpec], null: Mapping[str, ExpectationSpec], frame: pd.DataFrame, header: Sequence[str]
+) -> Iterator[Finding]:
+    for column, spec in absent.items():
+        yield _failed("column_is_present", spec.place, _absent(column, header), column)
+    for column, spec in null.items():
+        yield _failed("column_is_not_all_null", spec.place, _all_null(frame), column, failed_rows=len(frame))
+
+
+def _all_null(frame: pd.DataFrame) -> str:
+    return f"all {len(frame):,} values are null"
+
+
+def _absent(column: str, header: Sequence[str]) -> str:
+    return f"there is no column `{clip(column, 80)}`. {did_you_mean(column, header)}".strip()
+
+
+def _raised(info: Any) -> str:
+    """The message of an exception inside Great Expectations; empty when there was none."""
+    if not info:
+        return ""
+    infos = [info] if "raised_exception" in info else [item for item in info.values() if isinstance(item, Mapping)]
+    messages = [str(item.get("exception_message") or "unknown error") for item in infos if item.get("raised_exception", True)]
+    return "; ".join(dict.fromkeys(messages))
+
+
+def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | None, subjects: int | None) -> Expectation:
+    result = outcome.result
+    holds = outcome.success is True
+    nothing = _nothing_checked(spec, result, subjects) if holds else ""
+    rows = [] if holds else list(result.get("partial_unexpected_index_list") or [])[:MAX_SAMPLES]
+    hidden = _ABOUT_THE_EXPECTATION | (_COLUMN_ARGUMENTS if spec.columns else frozenset())
+    shown = {name: value for name, value in spec.arguments.items() if name not in hidden and value is not None}
+    return Expectation(
+        expectation=spec.type,
+        column=clip(", ".join(spec.columns), 200) or None,
+        arguments={name: clip(_show(value), 200) for name, value in shown.items()},
+        holds=holds and not nothing,
+        severity=outcome.expectation_config.severity.value,
+        observed=clip(nothing or _observed(spec, result)),
+        failed_rows=None if holds else result.get("unexpected_count"),
+        sample_keys=_sample_keys(rows, frame, key),
+    )
+
+
+def _nothing_checked(spec: ExpectationSpec, result: Mapping[str, Any], subjects: int | None) -> str:
+    """Why an expectation that holds was in truth not checked; empty when it was."""
+    if spec.type.startswith("expect_table_row_count"):
+        return ""
+    if subjects == 0:
+        return "nothing was checked: the row condition leaves no value"
+    if spec.needs_values and "element_count" in result and not _checked(result):
+        return "nothing was checked: no row has all the values that it takes"
+    return ""
+
+
+def _checked(result: Mapping[str, Any]) -> int:
+    return int(result["element_count"] - (result.get("missing_count") or 0))
+
+
+def _sample_keys(rows: Iterable[Any], frame: pd.DataFrame, key: str | None) -> tuple[str, ...]:
+    """The keys of rows that fail, or without a key their numbers, counted from 0 as pandas does."""
+    if key is None or key not in frame:
+        return tuple(f"row {row}" for row in rows)
+    return tuple(dict.fromkeys(_key_text(frame[key].iat[row]) for row in rows))
+
+
+def _key_text(value: Any) -> str:
+    # One missing key turns a column of whole numbers into floats.
+    return clip(int(value) if isinstance(value, float) and value.is_integer() else value, 100)
+
+
+def _observed(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
+    if "element_count" in result and "unexpected_count" in result:
+        return _observed_rows(spec, result)
+    mismatched = (result.get("details") or {}).get("mismatched")
+    if isinstance(mismatched, Mapping):
+        return "; ".join(f"{name}: {_show(values)}" for name, values in mismatched.items())
+    if result.get("partial_unexpected_list"):
+        return f"unexpected: {_show(result['partial_unexpected_list'])}"
+    observed = result.get("observed_value")
+    return "" if observed is None else _show(observed) + _type_hint(spec, observed)
+
+
+def _type_hint(spec: ExpectationSpec, observed: Any) -> str:
+    wanted = _show(spec.arguments.get("type_") or spec.arguments.get("type_list"))
+    return " (pandas 3 keeps text as `str`, no longer as `object`)" if observed == "str" and "object" in wanted else ""
+
+
+def _observed_rows(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
+    checked, unexpected = _checked(result), result["unexpected_count"]
+    if not unexpected:
+        return f"all {checked:,} hold"
+    share = f"{unexpected:,} of {checked:,} ({100 * unexpected / checked:.3g}%)"
+    if spec.type == "expect_column_values_to_not_be_null":
+        return f"{share} are null"
+    values = dict.fromkeys(clip(_show(value), 80) for value in result.get("partial_unexpected_list") or [])
+    return f"{share} do not: {', '.join(values)}"
+
+
+def _show(value: Any) -> str:
+    """A value as a reader would write it."""
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_show(item)}" for name, item in list(value.items())[:10])
+    if isinstance(value, list | tuple | set | frozenset):
+        items = list(value)
+        return ", ".join(_show(item) for item in items[:10]) + (f", … {len(items):,} in all" if len(items) > 10 else "")
+    return str(value)
+
+
+def clip(value: Any, limit: int = MAX_OBSERVED) -> str:
+    """Text from data on one line, without control characters, at most `limit` characters."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(value)[: 4 * limit]).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _worst_first(finding: Finding) -> tuple[bool, int]:
+    return finding.entry.holds, 0 if finding.entry.holds else _SEVERITIES.index(finding.entry.severity)
+
+
+def status(results: Iterable[TableResult]) -> Status:
+    """`fail` when anything critical does not hold, `warn` when only warnings and informations do not."""
+    severities = {finding.entry.severity for result in results for finding in result.failing}
+    return "fail" if "critical" in severities else "warn" if severities else "pass"
+
+
+def summary(results: Sequence[TableResult], expectations: int) -> str:
+    """One sentence on all tables."""
+    failing = [result for result in results if result.failing]
+    if not failing:
+        where = "1 table" if len(results) == 1 else f"{len(results)} tables"
+        return f"{expectations} of {expectations} expectations hold on {where}"
+    return "; ".join(_summarize(result) for result in failing)
+
+
+def _summarize(result: TableResult) -> str:
+    names = [name_of(finding.entry) for finding in result.failing]
+    shown = ", ".join(names[:MAX_NAMES_IN_SUMMARY])
+    more = f" and {len(names) - MAX_NAMES_IN_SUMMARY} more" if len(names) > MAX_NAMES_IN_SUMMARY else ""
+    total = len(result.validation.expectations)
+    count = f"{len(names)} of {total} {'expectation' if total == 1 else 'expectations'} {'fails' if len(names) == 1 else 'fail'}"
+    mild = "" if status([result]) == "fail" else " (none is critical)"
+    return f"{count} on {clip(result.validation.path.rsplit('/', 1)[-1], 100)}{mild}: {shown}{more}"
+
+
+def name_of(entry: Expectation) -> str:
+    """An expectation as a log or a sentence names it."""
+    return f"{entry.expectation} ({clip(entry.column, 60)})" if entry.column else entry.expectation
+
+
+def notices(results: Iterable[TableResult], expectations: int) -> tuple[str, ...]:
+    """What a reader should know before the details."""
+    return tuple(
+        f"{clip(result.validation.path)}: {result.unchecked} of {expectations} expectations were not checked: a pre-check failed."
+        for result in results
+        if result.unchecked
+    )

@@ -1,0 +1,416 @@
+"""`modelship validate` with the real Great Expectations, from the command line to the record."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from modelship.cli import modelship
+from modelship.core.records import Expectation, ValidateRecord, read_record
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+CONFIG = "model: flights\ndata:\n  current: holdout.parquet\n  target: late\n  key: id\n  expectations: expectations.yaml\n"
+HOLDS = "- expect_column_values_to_be_between: {column: distance, min_value: 0}\n"
+
+
+@dataclass(frozen=True)
+class Run:
+    exit_code: int
+    output: str
+    record: ValidateRecord
+
+    def failing(self, table: int = 0) -> dict[str, Expectation]:
+        return {entry.expectation: entry for entry in self.record.tables[table].expectations if not entry.holds}
+
+
+Validate = Callable[..., Run]
+
+
+def flights(**changes: Any) -> pd.DataFrame:
+    columns = {"id": [11, 12, 13, 14], "distance": [200, 300, 400, 500], "carrier": ["UA", "AA", "UA", "DL"], "late": [0, 1, 0, 0]}
+    return pd.DataFrame({**columns, **changes})
+
+
+@pytest.fixture
+def validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Validate:
+    """Run the command in a folder with these expectations and this holdout table."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "MODELSHIP_"))]:
+        monkeypatch.delenv(name)
+
+    def run(
+        expectations: str = HOLDS,
+        table: pd.DataFrame | None = None,
+        *options: str,
+        config: str = CONFIG,
+        env: Mapping[str, str] | None = None,
+    ) -> Run:
+        Path("modelship.yaml").write_text(config, encoding="utf-8")
+        Path("expectations.yaml").write_text(expectations, encoding="utf-8")
+        if not Path("holdout.parquet").exists():
+            (flights() if table is None else table).to_parquet("holdout.parquet", index=False)
+        result = CliRunner().invoke(modelship, ["validate", *options], env=dict(env or {}))
+        record = read_record(Path(".modelship/validate.json"), "validate")
+        assert isinstance(record, ValidateRecord)
+        return Run(result.exit_code, result.output, record)
+
+    return run
+
+
+def test_expectations_that_hold_pass(validate: Validate) -> None:
+    flights().to_parquet("train.parquet")
+    run = validate(
+        HOLDS + "- expect_column_values_to_be_in_set: {column: carrier, value_set: [UA, AA, DL]}\n",
+        None,
+        "--reference",
+        "train.parquet",
+    )
+    assert (run.exit_code, run.record.status) == (0, "pass")
+    assert run.record.summary == "2 of 2 expectations hold on 2 tables"
+    assert [(table.role, table.rows, table.columns) for table in run.record.tables] == [("reference", 4, 4), ("current", 4, 4)]
+    assert run.record.model == "flights"
+    between = run.record.tables[1].expectations[0]
+    assert (between.column, between.arguments, between.observed) == ("distance", {"min_value": "0"}, "all 4 hold")
+
+
+def test_a_critical_failure_says_which_rows(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_in_set: {column: carrier, value_set: [UA]}\n" + HOLDS)
+    assert (run.exit_code, run.record.status) == (1, "fail")
+    assert run.record.summary == "1 of 2 expectations fails on holdout.parquet: expect_column_values_to_be_in_set (carrier)"
+    failed = run.record.tables[0].expectations[0]
+    assert (failed.holds, failed.failed_rows, failed.sample_keys) == (False, 2, ("12", "14"))
+    assert failed.observed == "2 of 4 (50%) do not: AA, DL"
+    assert "error: modelship validate: expectations.yaml:1: " in run.output
+
+
+def test_without_a_key_failing_rows_are_numbered(validate: Validate) -> None:
+    config = CONFIG.replace("  key: id\n", "")
+    run = validate("- expect_column_values_to_be_between: {column: distance, max_value: 400}\n", config=config)
+    assert run.failing()["expect_column_values_to_be_between"].sample_keys == ("row 3",)
+
+
+@pytest.mark.parametrize("severity", ["warning", "info"])
+def test_a_mild_failure_warns_and_passes(validate: Validate, severity: str) -> None:
+    run = validate(f"- expect_column_values_to_be_between: {{column: distance, min_value: 450, severity: {severity}}}\n")
+    assert (run.exit_code, run.record.status) == (0, "warn")
+    assert run.failing()["expect_column_values_to_be_between"].severity == severity
+    assert "1 of 1 expectation fails on holdout.parquet (none is critical)" in run.record.summary
+
+
+def test_mostly_allows_some_rows(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_between: {column: distance, min_value: 250, mostly: 0.7}\n")
+    assert run.exit_code == 0
+    assert run.record.tables[0].expectations[0].observed == "1 of 4 (25%) do not: 200"
+
+
+def test_a_suite_as_json(validate: Validate, tmp_path: Path) -> None:
+    item = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "distance", "max_value": 100}, "severity": "warning"}
+    (tmp_path / "suite.json").write_text(json.dumps({"name": "flights", "expectations": [item], "meta": {}}))
+    run = validate(HOLDS, None, "--expectations", "suite.json")
+    assert (run.exit_code, run.failing()["expect_column_mean_to_be_between"].observed) == (0, "350")
+
+
+# What Great Expectations lets pass, and we do not.
+
+
+def test_no_rows_fail(validate: Validate) -> None:
+    run = validate(table=flights().head(0))
+    assert (run.exit_code, list(run.failing())) == (1, ["table_has_rows"])
+    assert run.record.tables[0].rows == 0
+    assert run.record.notices
+
+
+def test_an_empty_suite_is_an_error(validate: Validate) -> None:
+    for text in ("[]\n", "expectations: []\n"):
+        run = validate(text)
+        assert (run.exit_code, run.record.status) == (2, "error")
+        assert run.record.problems[0].path == "expectations.yaml"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "expect_column_values_to_be_between: {column: wind, min_value: 0}",
+        "expect_column_values_to_be_in_set: {column: wind, value_set: [1]}",
+        "expect_column_values_to_match_regex: {column: wind, regex: x}",
+        "expect_column_values_to_be_unique: {column: wind}",
+        "expect_column_distinct_values_to_be_in_set: {column: wind, value_set: [1]}",
+        "expect_column_sum_to_be_between: {column: wind, min_value: 0}",
+        "expect_column_values_to_be_of_type: {column: wind, type_: int}",
+        "expect_column_pair_values_to_be_equal: {column_A: wind, column_B: late, ignore_row_if: either_value_is_missing}",
+        "expect_compound_columns_to_be_unique: {column_list: [wind, id], ignore_row_if: any_value_is_missing}",
+    ],
+)
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_an_all_null_column_fails(validate: Validate, entry: str, nothing: float | None) -> None:
+    run = validate(f"- {entry}\n", flights(wind=[nothing] * 4))
+    assert (run.exit_code, list(run.failing())) == (1, ["column_is_not_all_null"])
+    assert run.failing()["column_is_not_all_null"].column == "wind"
+
+
+def test_an_all_null_column_may_be_expected(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_null: {column: wind}\n", flights(wind=[None] * 4))
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "expect_column_values_to_be_between: {column: distance, min_value: 0, row_condition: 'carrier == \"HA\"'}",
+        "expect_column_sum_to_be_between: {column: distance, min_value: 0, row_condition: 'carrier == \"HA\"'}",
+        "expect_column_sum_to_be_between: {column: wind, min_value: 0, row_condition: 'carrier == \"UA\"', condition_parser: pandas}",
+        "expect_column_values_to_not_be_null: {column: distance, row_condition: 'carrier == \"HA\"'}",
+        "expect_column_pair_values_to_be_equal: {column_A: id, column_B: wind, ignore_row_if: either_value_is_missing,"
+        " row_condition: 'carrier == \"UA\"'}",
+    ],
+)
+def test_a_row_condition_that_leaves_nothing_fails(validate: Validate, entry: str) -> None:
+    run = validate(f"- {entry}\n", flights(wind=[None, 2.0, None, 4.0]))
+    [failed] = run.failing().values()
+    assert (run.exit_code, failed.observed.split(":")[0]) == (1, "nothing was checked")
+
+
+def test_a_row_condition_that_leaves_rows_counts_those(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_between: {column: distance, max_value: 300, row_condition: 'carrier == \"UA\"'}\n")
+    failed = run.failing()["expect_column_values_to_be_between"]
+    assert (failed.observed, failed.sample_keys) == ("1 of 2 (50%) do not: 400", ("13",))
+    none = validate("- expect_table_row_count_to_equal: {value: 0, row_condition: 'carrier == \"HA\"'}\n")
+    assert none.exit_code == 0
+
+
+def test_text_is_not_an_object_and_is_told_so(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_of_type: {column: carrier, type_: object}\n")
+    assert run.exit_code == 1
+    assert run.failing()["expect_column_values_to_be_of_type"].observed.startswith("str (pandas 3 keeps text as `str`")
+    assert validate("- expect_column_values_to_be_of_type: {column: carrier, type_: str}\n").exit_code == 0
+
+
+# Identity of the table.
+
+
+def test_duplicate_keys_and_missing_keys_fail(validate: Validate) -> None:
+    run = validate(table=flights(id=[11, 11, None, 14]))
+    assert run.exit_code == 1
+    assert run.failing()["key_is_unique"].sample_keys == ("11",)
+    assert run.failing()["key_is_unique"].failed_rows == 2
+    assert run.failing()["key_is_not_null"].sample_keys == ("row 2",)
+    assert "modelship.yaml:5: key_is_unique" in run.output
+
+
+def test_absent_target_and_key_fail(validate: Validate) -> None:
+    run = validate(table=flights().rename(columns={"late": "lates", "id": "idx"}))
+    assert (run.exit_code, sorted(run.failing())) == (1, ["key_is_present", "target_is_present"])
+    assert "Did you mean `lates`?" in run.failing()["target_is_present"].observed
+
+
+def test_a_target_without_values_fails(validate: Validate) -> None:
+    assert list(validate(table=flights(late=[None] * 4)).failing()) == ["target_is_not_all_null"]
+
+
+def test_an_absent_column_fails_and_the_rest_is_checked(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_between: {column: distnace, min_value: 0, severity: info}\n" + HOLDS)
+    assert (run.exit_code, list(run.failing())) == (1, ["column_is_present"])
+    assert "Did you mean `distance`?" in run.failing()["column_is_present"].observed
+    assert len(run.record.tables[0].expectations) == 2
+
+
+def test_expect_column_to_exist_is_left_to_great_expectations(validate: Validate) -> None:
+    run = validate("- expect_column_to_exist: {column: wind, severity: warning}\n")
+    assert (run.exit_code, list(run.failing())) == (0, ["expect_column_to_exist"])
+
+
+def test_duplicate_column_names_fail(validate: Validate, tmp_path: Path) -> None:
+    columns = [pa.array([1, 2])] * 3
+    pq.write_table(pa.Table.from_arrays(columns, names=["id", "late", "late"]), tmp_path / "holdout.parquet")
+    run = validate()
+    assert (run.exit_code, list(run.failing())) == (1, ["column_names_are_unique"])
+    Path("twice.csv").write_text("id,distance,late,late\n1,2,0,1\n")
+    run = validate(HOLDS, None, "--current", "twice.csv")
+    assert (run.exit_code, list(run.failing())) == (1, ["column_names_are_unique"])
+
+
+# Input that cannot be judged.
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "said"),
+    [
+        ("expect_column_values_to_be_betwen: {column: id}", 2, "Did you mean `expect_column_values_to_be_between`?"),
+        ("expect_column_values_to_be_between: {column: id, min_valu: 0}", 2, "Did you mean `min_value`?"),
+        ("expect_column_values_to_be_between: {column: id, min_value: low}", 2, "valid float"),
+        ("expect_column_values_to_be_between: {column: id, min_value: 1, mostly: 3}", 2, "less than or equal to 1"),
+        ("expect_column_values_to_be_between: {column: id, min_value: 1, severity: bad}", 2, "'critical', 'warning', 'info'"),
+        ("expect_column_values_to_be_between: {column: id}", 2, "cannot both be None"),
+        ("expect_column_mean_to_be_between: {column: id}", 2, "checks nothing"),
+        ("expect_column_values_to_match_regex: {column: id}", 2, "checks nothing"),
+        ("expect_column_values_to_be_in_set: {column: id}", 2, "needs `value_set`"),
+        ("expect_multicolumn_values_to_be_unique: {column_list: [id]}", 2, "unknown expectation"),
+    ],
+)
+def test_a_wrong_expectation_is_named_with_its_line(validate: Validate, entry: str, line: int, said: str) -> None:
+    run = validate(f"{HOLDS}- {entry}\n")
+    assert (run.exit_code, run.record.status) == (2, "error")
+    [problem] = run.record.problems
+    assert said in str(problem)
+    assert (problem.path, problem.line) == ("expectations.yaml", line)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("expect_column_mean_to_be_between: {column: carrier, min_value: 0}", "mean"),
+        ("expect_column_values_to_be_between: {column: carrier, min_value: 0}", "same type"),
+        ("expect_column_values_to_be_between: {column: id, min_value: 0, row_condition: nope == 3}", "nope"),
+        ("expect_column_values_to_match_regex: {column: carrier, regex: '['}", "missing ]"),
+        ("expect_column_values_to_match_like_pattern: {column: carrier, like_pattern: U%}", "PandasExecutionEngine"),
+    ],
+)
+def test_an_expectation_that_raises_is_an_error(validate: Validate, entry: str, said: str) -> None:
+    run = validate(f"{HOLDS}- {entry}\n")
+    assert (run.exit_code, run.record.status) == (2, "error")
+    assert said in run.record.problems[0].message
+    assert run.record.problems[0].line == 2
+
+
+def test_nothing_configured_is_an_error(validate: Validate) -> None:
+    for config in (
+        "model: flights\n",
+        CONFIG.replace("  current: holdout.parquet\n", ""),
+        "model: flights\ndata: {current: holdout.parquet}\n",
+    ):
+        run = validate(config=config)
+        assert (run.exit_code, run.record.problems[0].path) == (2, "modelship.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("absent.parquet", None, "does not exist"),
+        ("holdout.xlsx", b"x", "suffix"),
+        ("torn.parquet", b"PAR1xxxxxxxxxxxx", "cannot be read as Parquet"),
+        ("empty.csv", b"", "is empty"),
+        ("wide.csv", b"id,distance,late\n1,2,0\n1,2,3,4\n", "cannot be read as CSV"),
+        ("shifted.csv", b"id,distance,late\n1,2,3,4\n1,2,3,4\n", "cannot be read as CSV"),
+        ("torn.csv.gz", gzip.compress(b"id,distance,late\n1,2,0\n" * 1000)[:-20], "cannot be read as CSV"),
+        ("latin.csv", "id,distance,late,é\n".encode("latin-1"), "cannot be read as CSV"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_an_error(validate: Validate, name: str, content: bytes | None, said: str) -> None:
+    if content is not None:
+        Path(name).write_bytes(content)
+    run = validate(HOLDS, None, "--current", name)
+    assert (run.exit_code, run.record.problems[0].path) == (2, name)
+    assert said in run.record.problems[0].message
+
+
+def test_csv_is_read_gzipped_or_not(validate: Validate) -> None:
+    flights().to_csv("plain.csv", index=False)
+    flights().to_csv("packed.csv.gz", index=True)
+    for name, columns in (("plain.csv", 4), ("packed.csv.gz", 5)):
+        run = validate(HOLDS, None, "--current", name)
+        assert (run.exit_code, run.record.tables[0].rows, run.record.tables[0].columns) == (0, 4, columns)
+
+
+def test_a_slice_of_a_table_keeps_its_keys(validate: Validate) -> None:
+    flights().iloc[2:].to_parquet("slice.parquet")
+    run = validate("- expect_column_values_to_be_between: {column: distance, max_value: 450}\n", None, "--current", "slice.parquet")
+    assert run.failing()["expect_column_values_to_be_between"].sample_keys == ("14",)
+
+
+def test_a_dot_in_a_column_name_is_only_a_dot(validate: Validate) -> None:
+    table = flights(**{"wind.speed": [1, 2, 3, 4], "wind": [0, 0, 0, 0]})
+    run = validate("- expect_column_values_to_be_between: {column: wind.speed, min_value: 1}\n", table)
+    assert (run.exit_code, run.record.tables[0].columns) == (0, 6)
+
+
+def test_columns_in_order(validate: Validate) -> None:
+    run = validate("- expect_table_columns_to_match_ordered_list: {column_list: [id, distance, late, carrier]}\n")
+    failed = run.failing()["expect_table_columns_to_match_ordered_list"]
+    assert failed.arguments == {"column_list": "id, distance, late, carrier"}
+    assert failed.observed == "id, distance, carrier, late"
+
+
+def test_a_pandas_index_is_a_column(validate: Validate) -> None:
+    flights().set_index(["id", "carrier"]).to_parquet("indexed.parquet")
+    assert validate(HOLDS, None, "--current", "indexed.parquet").exit_code == 0
+
+
+def test_a_date_is_a_limit_for_times(validate: Validate) -> None:
+    table = flights(at=pd.to_datetime(["2013-01-01 05:00", "2013-03-01 07:30", "2013-05-01 00:00", "2013-07-01 12:00"]))
+    run = validate("- expect_column_values_to_be_between: {column: at, min_value: 2013-01-01, max_value: 2013-06-30}\n", table)
+    assert run.failing()["expect_column_values_to_be_between"].sample_keys == ("14",)
+
+
+# How the action calls it.
+
+
+def test_inputs_come_from_the_environment_and_empty_ones_are_not_given(validate: Validate, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    names = ("CONFIG", "MODEL", "REFERENCE", "TARGET", "KEY", "EXPECTATIONS")
+    given = {"MODELSHIP_VALIDATE_CURRENT": "plain.csv", "GITHUB_OUTPUT": str(output), "GITHUB_ACTIONS": "true"}
+    flights(distance=[-1, 0, 0, 0]).to_csv("plain.csv", index=False)
+    run = validate(env={**{f"MODELSHIP_VALIDATE_{name}": "" for name in names}, **given})
+    assert (run.exit_code, run.record.tables[0].path) == (1, "plain.csv")
+    assert "::error title=modelship validate,file=expectations.yaml,line=1::" in run.output
+    assert "status<<" in output.read_text()
+
+
+def test_text_from_data_gives_the_runner_no_command(validate: Validate) -> None:
+    forged = "x\n::add-mask::y\n##[add-mask]z"
+    run = validate(
+        "- expect_column_values_to_be_in_set: {column: carrier, value_set: [UA]}\n",
+        flights(carrier=["UA", forged, "UA", "UA"]),
+        env={"GITHUB_ACTIONS": "true"},
+    )
+    lines = run.output.splitlines()
+    assert not any(line.lstrip().startswith(("::add-mask", "##[")) for line in lines)
+    [stopped] = [index for index, line in enumerate(lines) if line.startswith("::stop-commands::")]
+    [shown] = [index for index, line in enumerate(lines) if line.startswith("✗")]
+    [resumed] = [index for index, line in enumerate(lines) if line == f"::{lines[stopped].rpartition('::')[2]}::"]
+    assert stopped < shown < resumed
+
+
+def test_long_text_from_data_fits_the_record(validate: Validate) -> None:
+    run = validate(
+        "- expect_column_values_to_be_in_set: {column: carrier, value_set: [UA]}\n",
+        flights(id=["a" * 5000, "b", "c", "d"], carrier=["z" * 100_000, "UA", "UA", "UA"]),
+    )
+    failed = run.failing()["expect_column_values_to_be_in_set"]
+    assert len(failed.observed) <= 300
+    assert [len(key) for key in failed.sample_keys] == [100]
+
+
+def test_the_process_leaves_only_its_record_and_prints_no_progress_bar(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    flights().to_parquet(work / "holdout.parquet")
+    (work / "modelship.yaml").write_text(CONFIG)
+    (work / "expectations.yaml").write_text(HOLDS)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_"))}
+    result = subprocess.run(
+        [sys.executable, str(SCRIPTS / "modelship"), "validate"],
+        cwd=work,
+        env={**kept, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Calculating" not in result.stdout
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    given = {"home", "work", "work/holdout.parquet", "work/modelship.yaml", "work/expectations.yaml"}
+    assert found - given == {"work/.modelship", "work/.modelship/.gitignore", "work/.modelship/validate.json"}
