@@ -145,8 +145,10 @@ def test_a_pull_request_is_judged_by_the_limits_of_its_base(project: Project) ->
 
 
 def test_what_changed_is_read_from_git(project: Project) -> None:
+    project.write("params.yaml", "learning_rate: 0.1\nfeatures: [hour, temp]\n")
+    project.commit()
     base = project.git("rev-parse", "HEAD")
-    project.write("params.yaml", "learning_rate: 0.2\ndepth: 3\n")
+    project.write("params.yaml", "learning_rate: 0.2\ndepth: 3\nfeatures: [temp]\n")
     project.write("data/raw.csv.dvc", "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: raw.csv\n")
     project.write("src/features.py", "x = 1\n")
     head = project.commit()
@@ -156,6 +158,7 @@ def test_what_changed_is_read_from_git(project: Project) -> None:
     changes = project.record("metric-gate")["changes"]
     assert changes["params"] == [
         {"name": "depth", "before": None, "after": "3"},
+        {"name": "features", "before": "hour", "after": None},
         {"name": "learning_rate", "before": "0.1", "after": "0.2"},
     ]
     assert [change["name"] for change in changes["data"]] == ["data/raw.csv"]

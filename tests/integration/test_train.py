@@ -153,7 +153,9 @@ def test_metrics_that_the_commit_holds_but_training_did_not_write_are_named(proj
     project.metrics(roc_auc=0.9)
     project.commit()
     project.run("train")
-    assert any("metrics.json" in notice for notice in project.record("train")["notices"])
+    assert project.record("train")["metrics-uncommitted"] is True
+    project.run("metric-gate")
+    assert any("`metrics.json` in this commit is of another model" in notice for notice in project.record("metric-gate")["notices"])
 
 
 @pytest.mark.parametrize("missing", ["train.run", "train.metrics"])

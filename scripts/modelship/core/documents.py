@@ -76,16 +76,16 @@ def parse_document(raw: bytes, name: str) -> Document:
     raise bad_input(f"has the suffix `{suffix}`.", "Use .json, .yaml, .yml or .toml.", path=name)
 
 
-def flatten(data: Any, separator: str = ".") -> dict[str, Any]:
-    """Leaves of nested dicts and lists by joined key: `{"a": {"b": [1]}}` becomes `{"a.b.0": 1}`."""
+def flatten(data: Any, *, lists: bool = True) -> dict[str, Any]:
+    """Leaves of nested data by dotted key: `{"a": {"b": [1]}}` becomes `{"a.b.0": 1}`, with `lists=False` `{"a.b": [1]}`."""
 
     def leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             for key, child in value.items():
-                yield from leaves(child, f"{prefix}{separator}{key}" if prefix else str(key))
-        elif isinstance(value, list):
+                yield from leaves(child, f"{prefix}.{key}" if prefix else str(key))
+        elif isinstance(value, list) and lists:
             for index, child in enumerate(value):
-                yield from leaves(child, f"{prefix}{separator}{index}" if prefix else str(index))
+                yield from leaves(child, f"{prefix}.{index}" if prefix else str(index))
         else:
             yield prefix, value
 

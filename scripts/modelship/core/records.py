@@ -110,6 +110,8 @@ class TrainRecord(Record, frozen=True, kw_only=True, tag="train/1"):
     peak_memory_bytes: int | None = None
     """Of the largest process."""
     metrics_path: str = ""
+    metrics_uncommitted: bool = False
+    """Whether the commit holds another metrics file than the one that training wrote."""
     metrics: dict[str, float] = {}
     """Finite numbers by flattened name."""
     invalid_metrics: dict[str, Text] = {}

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from modelship.core.errors import Problem
 
-
 # `::name::` counts at the start of a line, `##[name]` anywhere in it.
 _LOOKS_LIKE_A_COMMAND = re.compile(r"(^\s*:|##)(:|\[)", re.MULTILINE)
 

@@ -24,6 +24,7 @@ class Found:
 
     baseline: Baseline
     metrics: Metrics | None
+    from_mlflow: bool = False
     notice: str = ""
     """What a reader should know about it."""
 
@@ -73,7 +74,9 @@ def _from_base(places: Places) -> Found:
     if run is None:
         return _from_git("base", places, base, "base", required=False)
     label = f"base {base[:7]}"
-    return Found(Baseline(kind="base", label=label, source=f"MLflow run {run.id}", commit=base, date=run.date), run.metrics)
+    return Found(
+        Baseline(kind="base", label=label, source=f"MLflow run {run.id}", commit=base, date=run.date), run.metrics, from_mlflow=True
+    )
 
 
 def _from_git(kind: Kind, places: Places, ref: str, name: str, *, required: bool) -> Found:
@@ -93,7 +96,7 @@ def _from_git(kind: Kind, places: Places, ref: str, name: str, *, required: bool
         return Found(baseline, None)
     outdated = outdated_at(places.git, commit.sha)
     notice = f"The baseline may be of another model: `{outdated}` has changed since {source} was made." if outdated else ""
-    return Found(baseline, read_metrics(parse_document(raw, places.metrics_path)), notice)
+    return Found(baseline, read_metrics(parse_document(raw, places.metrics_path)), notice=notice)
 
 
 def _from_mlflow(kind: Kind, argument: str, places: Places) -> Found:

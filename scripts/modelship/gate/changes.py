@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from modelship.core.config import CONFIG_NAME
 from modelship.core.documents import flatten, parse_document
 from modelship.core.errors import BadInput
@@ -36,29 +39,38 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
     )
 
 
-def _differences(before: dict[str, str], after: dict[str, str]) -> tuple[ValueChange, ...]:
-    names = sorted({*before, *after})
-    changed = [
-        ValueChange(name=name[:300], before=before.get(name), after=after.get(name))
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:
+    changed = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if isinstance(old, list) and isinstance(new, list):
+            # What came and what went; a list of features would fill the row twice otherwise.
+            old, new = [item for item in old if item not in new], [item for item in new if item not in old]
+            if not old and not new:
+                old, new = "in this order", "in another order"
+        changed.append(ValueChange(name=name[:300], before=_text(old), after=_text(new)))
     return tuple(changed[:MOST])
 
 
-def _values(git: Git, sha: str, path: str | None) -> dict[str, str]:
+def _values(git: Git, sha: str, path: str | None) -> dict[str, Any]:
     raw = git.read(sha, path) if path else None
     if raw is None or path is None:
         return {}
     try:
-        return {name: _text(value) for name, value in flatten(parse_document(raw, path).data).items()}
+        return flatten(parse_document(raw, path).data, lists=False)
     except BadInput:
         # A broken file is an error where it is used; here it is only compared.
         return {"": "not readable"}
 
 
-def _text(value: object) -> str:
-    return ("true" if value is True else "false" if value is False else str(value))[:300]
+def _text(value: Any) -> str | None:
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_text, value)))[:300] or None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)[:300]
 
 
 def _short(hash_: str) -> str:

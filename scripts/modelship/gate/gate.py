@@ -60,10 +60,16 @@ def decide(request: Request) -> Decision:
     base = request.base or request.event.base or request.git.merge_base()
     policy = find_policy(request, base)
     limits = policy.loaded.require("gate.metrics")
-    candidate, notices = _candidate(request, policy.loaded)
+    candidate, uncommitted = _candidate(request, policy.loaded)
     found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy.loaded, base))
     judgement = judge(limits, candidate, found.metrics, compare=found.baseline.kind != "none")
-    return _conclude(request, base, policy, candidate, notices, found, judgement)
+    notices = [found.notice] if found.notice else []
+    if uncommitted and found.baseline.kind == "base" and not found.from_mlflow:
+        notices.append(
+            f"`{uncommitted}` in this commit is of another model. Run training and commit what it writes before merging: "
+            "the next pull request is compared with it."
+        )
+    return _conclude(request, base, policy, candidate, tuple(notices), found, judgement)
 
 
 def find_policy(request: Request, base: str | None) -> Policy:
@@ -89,9 +95,10 @@ def find_policy(request: Request, base: str | None) -> Policy:
     return Policy(loaded, f"{name} at base {commit.sha[:7]}")
 
 
-def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, tuple[str, ...]]:
+def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, str]:
+    """The candidate's metrics, and the metrics file's path when the commit holds another one than training wrote."""
     if request.candidate:
-        return read_metrics(read_document(request.directory / request.candidate, request.candidate)), ()
+        return read_metrics(read_document(request.directory / request.candidate, request.candidate)), ""
     record = request.run_directory.read("train")
     if not isinstance(record, TrainRecord):
         path = loaded.config.train.metrics
@@ -102,7 +109,7 @@ def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, tuple[s
     ours = {request.event.head, request.event.checked_out} - {None} or {request.git.head()}
     if record.commit not in ours:
         raise bad_input(f"the training record speaks of commit {str(record.commit)[:7]}, not of this one.", "Train again.")
-    return Metrics(record.metrics, record.invalid_metrics), record.notices
+    return Metrics(record.metrics, record.invalid_metrics), record.metrics_path if record.metrics_uncommitted else ""
 
 
 def _places(request: Request, loaded: LoadedConfig, base: str | None) -> Places:

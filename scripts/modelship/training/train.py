@@ -70,8 +70,6 @@ def train(training: Training) -> TrainRecord:
     data = tuple(data_files(directory))
     found, problem = _results(finished, settings.timeout, command, directory, metrics_path, before, data)
     notices = []
-    if not problem and training.git.differs_from_head(metrics_path):
-        notices.append(f"`{metrics_path}` in the commit is not what training wrote: run the training and commit its result.")
     if not team.version:
         notices.append(f"The interpreter `{settings.python}` did not answer: packages are not recorded.")
     return TrainRecord(
@@ -84,6 +82,7 @@ def train(training: Training) -> TrainRecord:
         training_seconds=round(finished.seconds, 2),
         peak_memory_bytes=finished.peak_memory_bytes,
         metrics_path=metrics_path,
+        metrics_uncommitted=not problem and training.git.differs_from_head(metrics_path),
         metrics=found.values,
         invalid_metrics=found.invalid,
         params=_params(loaded),
@@ -165,7 +164,7 @@ def _params(loaded: LoadedConfig) -> dict[str, Scalar]:
     path = params_path(loaded)
     if path is None:
         return {}
-    values = flatten(read_document(loaded.directory / path, path).data)
+    values = flatten(read_document(loaded.directory / path, path).data, lists=False)
     return {name: value if isinstance(value, Scalar) else str(value) for name, value in values.items()}
 
 

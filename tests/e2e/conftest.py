@@ -1,0 +1,29 @@
+"""One world for all tests of the session: starting servers and installing the team's packages takes most of the time."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from .act import Progress, Run
+from .world import World
+
+
+def _report(step: Progress) -> None:
+    """Say what is going on; pytest shows it with `-s`, or when a test fails."""
+    print(f"{step.elapsed:7.1f} s  {step.job} · {step.step}: {step.outcome or '…'}", file=sys.stderr)
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """The template's repository on a GitHub of its own, with an MLflow server."""
+    with World(mlflow=True, progress=_report) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def baseline(world: World) -> Run:
+    """The finished run of the first push to `main`, which every pull request is judged against."""
+    run = world.run_push()
+    assert run.succeeded, run.log
+    return run

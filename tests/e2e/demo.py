@@ -1,0 +1,200 @@
+"""`make demo`: three pull-request runs and a baseline, with the real workflows, on this machine.
+
+A baseline is built from `main`; a pull request that tunes the model passes; one that drops a feature is blocked; its repair
+turns the same comment green. Every statement that is printed has been checked against the state of the API.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .act import ActError, Progress, Run
+from .git import GitError
+from .github import BOT, CheckRun, Comment, PullRequest, ToolMissingError
+from .markdown import headline, plain, rendered
+from .processes import NotReadyError
+from .world import CHECKOUT, World
+
+CHECK = "modelship: flight-delay"
+MARKER = "<!-- modelship:flight-delay -->"
+PASSED, BLOCKED = "🟢", "🔴"
+
+#: An edit of params.yaml that keeps the model as good as it was: (old text, new text).
+HARMLESS = ("  max_iter: 100\n", "  max_iter: 120\n")
+#: An edit of params.yaml that makes the model clearly worse.
+HARMFUL = ("  - hour\n", "")
+
+#: What `make demo` leaves for people to look at.
+OUTPUT = CHECKOUT / "build" / "demo"
+
+
+class DemoError(AssertionError):
+    """Something is not as it should be."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return the exit code: 0 if all is as it should be, 1 if not, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").partition("\n\n")[2])
+    parser.add_argument("--keep", action="store_true", help="leave the temporary folder with all logs behind")
+    parser.add_argument("--template", type=Path, default=CHECKOUT / "template-repo", help=argparse.SUPPRESS)
+    parser.add_argument("--checkout", type=Path, default=CHECKOUT, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        _show(console, options.template, options.checkout, keep=options.keep)
+    except KeyboardInterrupt:
+        console.line("\nStopped. Servers and runs have ended.")
+        return 130
+    except (DemoError, ActError, NotReadyError, GitError, ToolMissingError, ValueError) as error:
+        console.line(f"\nThe demo failed after {console.elapsed():.0f} s: {error}")
+        return 1
+    return 0
+
+
+def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> None:
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir(parents=True)
+    console.title("Starting: a GitHub API, a git server, an MLflow server, a runner")
+    with World(template=template, checkout=checkout, mlflow=True, progress=console.progress, keep=keep) as world:
+        console.line(f"      GitHub API {world.github.url}, repository {world.full_name}")
+        console.line(f"      MLflow {world.mlflow_uri}")
+
+        console.title("1. A push to main builds the baseline")
+        baseline = _checked(world.run_push(), "the baseline", succeeds=True)
+        _save(baseline, "baseline")
+
+        console.title(f"2. A pull request tunes the model: {_described(HARMLESS)}")
+        good = world.open_pull_request("tune", {"params.yaml": _edit(HARMLESS)}, "Tune the model")
+        run = _checked(world.run_pull_request(good, action="opened"), "the harmless pull request", succeeds=True)
+        comment = _judged(world, good, run, PASSED, "success")
+        _save(run, "good", comment)
+        console.line(f"      {headline(comment.body)}")
+
+        console.title(f"3. A pull request makes the model worse: {_described(HARMFUL)}")
+        bad = world.open_pull_request("drop-a-feature", {"params.yaml": _edit(HARMFUL)}, "Drop a feature")
+        run = _checked(world.run_pull_request(bad, action="opened"), "the harmful pull request", succeeds=False)
+        blocked = _judged(world, bad, run, BLOCKED, "failure")
+        _save(run, "bad", blocked)
+        console.line(f"      {headline(blocked.body)}")
+
+        console.title("4. A second push to it puts the feature back")
+        mended = world.repository.read("params.yaml").replace(*HARMLESS)
+        world.push({"params.yaml": mended}, "Put the feature back", branch=bad.branch)
+        run = _checked(world.run_pull_request(bad), "the repaired pull request", succeeds=True)
+        repaired = _judged(world, bad, run, PASSED, "success")
+        _save(run, "repaired", repaired)
+        _require(repaired.id == blocked.id, f"the repair made comment {repaired.id}; {blocked.id} should have been updated")
+        console.line(f"      {headline(repaired.body)}")
+
+        console.title(f"The comment that blocked #{bad.number}")
+        console.line(rendered(blocked.body))
+        console.title(f"The same comment (id {repaired.id}) after the repair")
+        console.line(rendered(repaired.body))
+        console.title("What is on GitHub now")
+        for pull in (good, bad):
+            console.line(f"      #{pull.number} {pull.title}")
+            for found in world.comments(pull):
+                console.line(f"          comment {found.id} by {found.author}: {headline(found.body)}")
+        for check in _all_checks(world, baseline, good, bad):
+            console.line(f"      check {check.id} on {check.head_sha[:7]}: {check.name}: {check.conclusion}")
+    console.title(f"Done in {console.elapsed():.0f} s; the servers have stopped")
+    for path in sorted(OUTPUT.iterdir()):
+        console.line(f"      {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def _edit(change: tuple[str, str]) -> Callable[[str], str]:
+    return lambda text: text.replace(*change)
+
+
+def _described(change: tuple[str, str]) -> str:
+    old, new = (part.strip() for part in change)
+    return f"`{old}` becomes `{new}`" if new else f"`{old}` goes"
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DemoError(otherwise)
+
+
+def _checked(run: Run, what: str, *, succeeds: bool) -> Run:
+    """Save the run's log; it must have ended as expected, and a blocked one must have been blocked by the judge alone."""
+    log = OUTPUT / f"run-{run.id}.log"
+    log.write_text(run.log, encoding="utf-8")
+    _require(run.succeeded == succeeds, f"{what} {'passed' if run.succeeded else 'failed'} in run {run.id}; see {log}")
+    trained = run.jobs.get("train")
+    _require(trained is None or trained.conclusion == "success", f"the training of {what} failed; see {log}")
+    return run
+
+
+def _judged(world: World, pull: PullRequest, run: Run, sign: str, conclusion: str) -> Comment:
+    """Return the pull request's only comment after checking it and the check run of the head commit."""
+    comments = [comment for comment in world.comments(pull) if MARKER in comment.body]
+    _require(len(comments) == 1, f"#{pull.number} has {len(comments)} Modelship comments; there should be 1")
+    comment = comments[0]
+    _require(comment.author == BOT, f"the comment is by {comment.author}, not by {BOT}")
+    _require(headline(comment.body).startswith(sign), f"the comment should say {sign} and says: {headline(comment.body)}")
+    _require(run.head_sha[:7] in plain(comment.body), f"the comment does not speak of the head {run.head_sha[:7]}")
+    checks = [check for check in world.check_runs(run.head_sha) if check.name == CHECK]
+    _require(
+        [check.conclusion for check in checks] == [conclusion],
+        f"{run.head_sha[:7]} should have one check {CHECK!r} with {conclusion}; there are {checks}",
+    )
+    return comment
+
+
+def _save(run: Run, name: str, comment: Comment | None = None) -> None:
+    if comment is not None:
+        (OUTPUT / f"{name}-comment.md").write_text(comment.body, encoding="utf-8")
+    for artifact in run.artifacts.values():
+        if artifact.name.endswith(".html"):
+            shutil.copyfile(artifact.file, OUTPUT / f"{name}-report.html")
+
+
+def _all_checks(world: World, baseline: Run, *pulls: PullRequest) -> list[CheckRun]:
+    shas = [baseline.head_sha]
+    for pull in pulls:
+        found = world.github.call("GET", f"/repos/{world.full_name}/pulls/{pull.number}/commits")
+        shas += [commit["sha"] for commit in found] + [world.repository.tip(pull.branch)]
+    return [check for sha in dict.fromkeys(shas) for check in reversed(world.check_runs(sha))]
+
+
+class Console:
+    """Prints what happens. On a terminal, the line of a running step is replaced when the step ends."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._begun: dict[str, float] = {}
+        self._live = sys.stdout.isatty()
+        self._bold = ("\033[1m", "\033[0m") if self._live else ("", "")
+
+    def elapsed(self) -> float:
+        """Seconds since the start of the demo."""
+        return time.monotonic() - self._started
+
+    def title(self, text: str) -> None:
+        """Print a heading with the time that has passed."""
+        self.line(f"\n{self._bold[0]}{self.elapsed():5.1f} s  {text}{self._bold[1]}")
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        print(text, flush=True)
+
+    def progress(self, step: Progress) -> None:
+        """Show a step that starts or ends."""
+        label = f"{step.job} · {step.step}"[:70]
+        if step.outcome is None:
+            self._begun[label] = step.elapsed
+            if self._live:
+                print(f"          ⋯ {label}", end="", flush=True)
+            return
+        took = step.elapsed - self._begun.pop(label, step.elapsed)
+        sign = "✓" if step.outcome == "success" else "✗"
+        start = "\r\033[K" if self._live else ""
+        self.line(f"{start}          {sign} {label:<70} {took:6.1f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

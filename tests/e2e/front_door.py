@@ -1,0 +1,204 @@
+"""A thin HTTP layer between the workflows and the emulated GitHub API.
+
+`emulate` keeps the state; this layer adds what it gets wrong or cannot know, each in one function below, counts the requests,
+and can break them on purpose.
+"""
+
+import http.client
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "date", "server"}
+
+
+#: Characters in a comment; check runs take one less.
+LONGEST = 65_536
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that reached the API."""
+
+    method: str
+    path: str
+    token: str
+    status: int
+    body: str = field(repr=False)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request asked for a change."""
+        return self.method not in ("GET", "HEAD")
+
+
+@dataclass
+class Fault:
+    """Break the next `times` requests that match, either before they reach GitHub or after GitHub has done the work."""
+
+    method: str
+    path: str
+    status: int
+    after_the_work: bool = False
+    times: int = 1
+
+    def matches(self, method: str, path: str) -> bool:
+        """Tell whether this fault is due for the request. `path` is searched as a regular expression."""
+        return self.times > 0 and method == self.method and re.search(self.path, path) is not None
+
+
+@dataclass(frozen=True)
+class PullRequestFacts:
+    """What git knows about a pull request and the emulator does not."""
+
+    head_sha: str
+    files: list[dict[str, Any]]
+
+
+class FrontDoor:
+    """Serves on a free port of 127.0.0.1 from the constructor until `stop`.
+
+    Args:
+        upstream_port: where the emulator listens.
+        pull_request: returns git's facts on a pull request of `(owner/repo, number)`, or None if there is none.
+        has_commit: tells whether `owner/repo` has a commit with this SHA.
+    """
+
+    def __init__(
+        self,
+        upstream_port: int,
+        pull_request: Callable[[str, int], PullRequestFacts | None],
+        has_commit: Callable[[str, str], bool],
+    ) -> None:
+        #: What the workflows asked, in order. Calls of people (and so of the tests) are neither listed nor broken.
+        self.requests: list[Request] = []
+        self.faults: list[Fault] = []
+        self.user_tokens: set[str] = set()
+        self.installation_tokens: set[str] = set()
+        self._upstream_port = upstream_port
+        self._pull_request = pull_request
+        self._has_commit = has_commit
+        door = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length) if length else b""
+                status, headers, answer = door._answer(self.command, self.path, dict(self.headers.items()), body)
+                self.send_response(status)
+                for key, value in headers:
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Stay silent: `requests` is the log."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True, name="github-api").start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def break_next(self, method: str, path: str, status: int = 502, *, after_the_work: bool = False, times: int = 1) -> None:
+        """Answer the next `times` matching requests with `status`; `path` is a regular expression.
+
+        With `after_the_work` the change is made all the same, as when a proxy drops GitHub's answer.
+        """
+        self.faults.append(Fault(method, path, status, after_the_work, times))
+
+    def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        path = urlsplit(target).path
+        token = re.sub(r"(?i)^(bearer|token)\s+", "", headers.get("Authorization", ""))
+        human = token in self.user_tokens
+        fault = next((fault for fault in self.faults if not human and fault.matches(method, path)), None)
+        if fault is not None:
+            fault.times -= 1
+        if fault is not None and not fault.after_the_work:
+            status, answered, answer = _refusal(fault.status, "Broken on purpose")
+        elif token and token not in self.user_tokens | self.installation_tokens and not token.startswith("eyJ"):
+            # The emulator takes an unknown token for its default user.
+            status, answered, answer = _refusal(401, "Bad credentials")
+        elif path == "/user" and token in self.installation_tokens:
+            # GITHUB_TOKEN is nobody's: GitHub refuses to say whose it is.
+            status, answered, answer = _refusal(403, "Resource not accessible by integration")
+        elif refusal := self._too_much(method, path, body):
+            status, answered, answer = _refusal(422, refusal)
+        else:
+            status, answered, answer = self._ask_upstream(method, target, headers, body)
+            if status == 200 and method == "GET":
+                answer = self._correct(path, urlsplit(target).query, answer)
+            if fault is not None:
+                status, answered, answer = _refusal(fault.status, "Broken on purpose, after the work")
+        if not human:
+            self.requests.append(Request(method, target, token, status, body.decode("utf-8", "replace")))
+        return status, answered, answer
+
+    def _ask_upstream(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        upstream = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=30)
+        try:
+            kept = {key: value for key, value in headers.items() if key.lower() not in _HOP_BY_HOP}
+            # The emulator builds the links to further pages from the Host header: they must lead back here.
+            upstream.request(method, target, body or None, {**kept, "Host": f"127.0.0.1:{self.port}", "Accept-Encoding": "identity"})
+            response = upstream.getresponse()
+            answer = response.read()
+            answered = [(key, value) for key, value in response.getheaders() if key.lower() not in _HOP_BY_HOP]
+            return response.status, answered, answer
+        finally:
+            upstream.close()
+
+    def _too_much(self, method: str, path: str, body: bytes) -> str | None:
+        """Return why GitHub would not accept a comment or check run that the emulator takes."""
+        if method not in ("POST", "PATCH") or not re.search(r"/comments(/\d+)?$|/check-runs(/\d+)?$", path):
+            return None
+        content = json.loads(body)
+        if "/check-runs" in path:
+            long = [key for key in ("summary", "text") if len((content.get("output") or {}).get(key) or "") > LONGEST - 1]
+            if long:
+                return f"output.{long[0]}: only {LONGEST - 1} characters are allowed"
+            sha = content.get("head_sha")
+            repository = "/".join(path.split("/")[2:4])
+            return None if sha is None or self._has_commit(repository, sha) else f"No commit found for SHA: {sha}"
+        return f"Body is too long (maximum is {LONGEST} characters)" if len(content.get("body", "")) > LONGEST else None
+
+    def _correct(self, path: str, query: str, answer: bytes) -> bytes:
+        found = re.fullmatch(r"/repos/([^/]+/[^/]+)/pulls(?:/(\d+))?(/files)?", path)
+        if found is None:
+            return answer
+        repository, number, files = found.groups()
+        content: Any = json.loads(answer)
+        if files:
+            facts = self._pull_request(repository, int(number))
+            if facts is not None:
+                # The emulator invents the names of the files. All real ones are on the first page.
+                content = facts.files if parse_qs(query).get("page", ["1"]) == ["1"] else []
+        else:
+            for pull in content if isinstance(content, list) else [content]:
+                facts = self._pull_request(repository, int(pull["number"]))
+                if facts is not None:
+                    # The emulator keeps the head of the moment at which the pull request was opened.
+                    pull["head"]["sha"] = facts.head_sha
+                    pull["changed_files"] = len(facts.files)
+        return json.dumps(content).encode()
+
+
+def _refusal(status: int, message: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    content = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
+    return status, [("Content-Type", "application/json; charset=utf-8")], json.dumps(content).encode()

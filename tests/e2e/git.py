@@ -1,0 +1,142 @@
+"""The team's repository on the local "GitHub": a bare repository, a working clone, and what git knows about both."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+_DEVELOPER = {
+    "GIT_AUTHOR_NAME": "Dana Dev", "GIT_AUTHOR_EMAIL": "dana@example.com",
+    "GIT_COMMITTER_NAME": "Dana Dev", "GIT_COMMITTER_EMAIL": "dana@example.com",
+    "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0",
+}  # fmt: skip
+
+
+class GitError(RuntimeError):
+    """A git command failed. The message carries what it printed."""
+
+
+def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
+    """Run git in `folder` without the machine's own configuration and return what it printed, without the last newline.
+
+    Raises:
+        GitError: git exited with another code than 0.
+    """
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder, env={**os.environ, **_DEVELOPER}, input=stdin, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise GitError(f"git {' '.join(arguments)} exited with {done.returncode} in {folder}:\n{done.stderr}{done.stdout}")
+    return done.stdout.rstrip("\n")
+
+
+class Repository:
+    """A repository `owner/name`: `bare` is what GitHub holds, `work` is the developer's clone.
+
+    Args:
+        full_name: such as `acme/flight-delay`.
+        root: folder that holds all bare repositories, as `<root>/<owner>/<name>.git`.
+        work: folder to clone into; it must not exist.
+        template: folder whose files the first commit takes up. Of a folder under git, only what git would commit is taken.
+        on_push: called with a branch and its new commit after every push.
+    """
+
+    def __init__(self, full_name: str, root: Path, work: Path, template: Path, on_push: Callable[[str, str], None]) -> None:
+        self.full_name = full_name
+        self.bare = root / f"{full_name}.git"
+        self.work = work
+        self._on_push = on_push
+        self.bare.mkdir(parents=True)
+        git(self.bare, "init", "--quiet", "--bare", "--initial-branch=main")
+        git(self.bare, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub allows
+        copy_committable(template, work)
+        git(work, "init", "--quiet", "--initial-branch=main")
+        git(work, "remote", "add", "origin", self.bare.as_uri())
+
+    def commit(
+        self, branch: str, files: dict[str, str | bytes | Callable[[str], str] | None], message: str, *, start: str = "main"
+    ) -> str:
+        """Commit changes to `branch` (made from `start` if it is new), push it, and return the commit's SHA.
+
+        `files` maps a path to its new content, to a function from its old to its new content, or to None to delete it.
+
+        Raises:
+            ValueError: a function changed nothing, so that the edit missed its target.
+        """
+        if self._knows(f"refs/heads/{branch}"):
+            git(self.work, "switch", "--quiet", branch)
+        elif self._knows(f"refs/heads/{start}"):
+            git(self.work, "switch", "--quiet", "--create", branch, start)
+        for name, content in files.items():
+            path = self.work / name
+            if content is None:
+                path.unlink()
+                continue
+            if callable(content):
+                before = path.read_text(encoding="utf-8")
+                content = content(before)
+                if content == before:
+                    raise ValueError(f"the edit of {name} changes nothing; the file is:\n{before}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        git(self.work, "add", "--all")
+        git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
+        git(self.work, "push", "--quiet", "origin", branch)
+        sha = git(self.work, "rev-parse", "HEAD")
+        self._on_push(branch, sha)
+        return sha
+
+    def tip(self, branch: str) -> str:
+        """Return the SHA of the last commit of `branch` on GitHub."""
+        return git(self.bare, "rev-parse", f"refs/heads/{branch}")
+
+    def has_commit(self, sha: str) -> bool:
+        """Tell whether GitHub holds this commit."""
+        try:
+            git(self.bare, "cat-file", "-e", f"{sha}^{{commit}}")
+        except GitError:
+            return False
+        return True
+
+    def read(self, path: str, branch: str = "main") -> str:
+        """Return the text of a file in the last commit of `branch` on GitHub."""
+        return git(self.bare, "show", f"refs/heads/{branch}:{path}") + "\n"
+
+    def test_merge(self, number: int, base: str, head: str) -> str:
+        """Point `refs/pull/<number>/merge` to a merge of the two commits, as GitHub does, and return its SHA.
+
+        Raises:
+            GitError: the two conflict; GitHub starts no run for such a pull request.
+        """
+        tree = git(self.bare, "merge-tree", "--write-tree", base, head).splitlines()[0]
+        merge = git(self.bare, "commit-tree", tree, "-p", base, "-p", head, "-m", f"Merge {head} into {base}")
+        git(self.bare, "update-ref", f"refs/pull/{number}/merge", merge)
+        return merge
+
+    def changed_files(self, base: str, head: str) -> list[tuple[str, str]]:
+        """Return `(status, path)` for what `head` changes since it left `base`; the status is git's letter."""
+        lines = git(self.bare, "diff", "--no-renames", "--name-status", f"{base}...{head}").splitlines()
+        return [(line.split("\t")[0], line.split("\t")[1]) for line in lines]
+
+    def _knows(self, ref: str) -> bool:
+        return bool(git(self.work, "for-each-ref", ref))
+
+
+def copy_committable(source: Path, target: Path) -> None:
+    """Copy what git would commit of the folder `source` (tracked or new, not ignored) to the new folder `target`.
+
+    A folder outside of any repository is copied whole.
+    """
+    target.mkdir(parents=True)
+    try:
+        listed = git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    except GitError:
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        return
+    for name in filter(None, sorted(set(listed.split("\0")))):
+        origin = source / name
+        if origin.is_symlink() or origin.is_file():  # else: deleted, yet still tracked
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(origin, target / name, follow_symlinks=False)

@@ -1,0 +1,54 @@
+"""Puts a virtual environment first on PATH, from `$E2E_PYTHONS`."""
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def version_of(interpreter: str | Path) -> str:
+    """Return the version, such as 3.12.1, or "" if it does not run: a version manager's shims are on PATH for others too."""
+    code = "import sys; print(sys.version.split()[0])"
+    try:
+        done = subprocess.run([interpreter, "-I", "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def candidates(wanted: str, base: Path) -> Iterator[Path]:
+    """Yield interpreters that could be the wanted one: the tests' own, its sisters in a version manager, those on PATH."""
+    yield base
+    yield from sorted(base.parents[2].glob(f"*/bin/python{wanted}"))
+    for folder in os.environ["PATH"].split(os.pathsep):
+        yield Path(folder) / f"python{wanted}"
+
+
+def main() -> None:
+    """Find an interpreter, make the environment unless it is there, and announce it."""
+    wanted = os.environ["WANTED"]
+    base = Path(os.environ["E2E_PYTHON"])
+    version = version_of(base)
+    for candidate in candidates(wanted, base):
+        found = version_of(candidate)
+        if found and (not wanted or f"{found}.".startswith(f"{wanted}.")):
+            base, version = candidate, found
+            break
+    else:
+        print(f"This machine has no Python {wanted}; going on with {version}.")
+    requirements = hashlib.sha256()
+    for path in sorted(Path(os.environ["GITHUB_WORKSPACE"]).glob("requirements*.txt")):
+        requirements.update(path.read_bytes())
+    folder = Path(os.environ["E2E_PYTHONS"]) / f"{version}-{requirements.hexdigest()[:12]}"
+    if not (folder / "complete").exists():
+        subprocess.run([base, "-I", "-m", "venv", "--clear", str(folder)], check=True)
+        (folder / "complete").touch()
+    with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as path_file:
+        path_file.write(f"{folder / 'bin'}\n")
+    with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as output:
+        output.write(f"python-version={version}\n")
+    print(f"Python {version} at {folder}")
+
+
+main()

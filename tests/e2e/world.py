@@ -1,0 +1,263 @@
+"""A GitHub with one team's repository on it, a runner, and (if wanted) an MLflow server: everything that a delivery needs.
+
+with World(template=Path("template-repo"), mlflow=True) as world:
+    world.run_push()
+    pull = world.open_pull_request("try-it", {"params.yaml": lambda text: text.replace("0.1", "0.2")}, "Learn faster")
+    run = world.run_pull_request(pull)
+    assert [comment.author for comment in world.comments(pull)] == ["github-actions[bot]"]
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeAlias
+
+from .act import Progress, Run, Runner, copy_toolkit
+from .git import Repository, git
+from .github import DEVELOPER, ORGANISATION, STRANGER, CheckRun, Comment, GitHub, PullRequest, emulate_script
+from .mlflow_server import MlflowServer
+from .processes import MARKER, runner_environment, stop_marked
+
+#: The checkout that these tests are part of.
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+#: What the workflow of the template grants, and so what its token may do.
+PERMISSIONS = {"contents": "read", "pull-requests": "write", "checks": "write"}
+
+#: New content of a file, how to get it from the old one, or None to delete the file.
+Edit: TypeAlias = str | bytes | Callable[[str], str] | None
+
+
+class World:
+    """Everything runs from entering the context until leaving it, in one temporary folder, on ports of 127.0.0.1.
+
+    Args:
+        template: folder that the team's repository starts from.
+        checkout: the repository that is served as `modelship/modelship@v1`, with its uncommitted changes.
+        mlflow: whether to start a tracking server; the workflows find it as `vars.MLFLOW_TRACKING_URI`.
+        cache: folder for downloads and environments, kept for the next time; by default `.cache/e2e` in this checkout, or
+            `$MODELSHIP_E2E_CACHE`.
+        progress: called when a step starts and when it ends.
+        keep: leave the temporary folder behind (also with `MODELSHIP_E2E_KEEP=1`), to look into it.
+    """
+
+    def __init__(
+        self,
+        *,
+        template: Path = CHECKOUT / "template-repo",
+        checkout: Path = CHECKOUT,
+        name: str = "flight-delay",
+        mlflow: bool = False,
+        cache: Path | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        keep: bool = False,
+    ) -> None:
+        self.full_name = f"{ORGANISATION}/{name}"
+        self.workflow = ".github/workflows/model.yml"
+        self._template, self._checkout, self._with_mlflow, self._progress = template, checkout, mlflow, progress
+        self._cache = (cache or Path(os.environ.get("MODELSHIP_E2E_CACHE") or CHECKOUT / ".cache" / "e2e")).absolute()
+        self._keep = keep or os.environ.get("MODELSHIP_E2E_KEEP") == "1"
+        self._exit = ExitStack()
+        self._last_run = 1000
+        self._mlflow: MlflowServer | None = None
+
+    # Coming and going
+
+    def __enter__(self) -> Self:
+        self._exit.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._exit.__exit__(kind, error, trace)
+
+    def _start(self) -> None:
+        self._turn_termination_into_exit()
+        self.folder = Path(tempfile.mkdtemp(prefix="modelship-e2e-")).resolve()
+        self._exit.callback(self._clean)
+        self._exit.callback(stop_marked, self.folder.name)
+        home = self.folder / "home"
+        self._cache.mkdir(parents=True, exist_ok=True)
+        python = Path(getattr(sys, "_base_executable", sys.executable))
+        self._environment = {
+            **runner_environment(home, self._cache, python),
+            MARKER: self.folder.name,
+            "E2E_PYTHON": str(python),
+            "E2E_ORIGINS": str(self.folder / "origins"),
+            "E2E_ARTIFACTS": str(self.folder / "artifacts"),
+            "E2E_PYTHONS": str(self._cache / "pythons"),
+        }
+        if self._with_mlflow:
+            self._mlflow = MlflowServer(self.folder / "mlflow", self._environment)
+            self._exit.callback(self._mlflow.stop)
+        self.github = GitHub(self.folder / "github", self.full_name, emulate_script(CHECKOUT), self._environment)
+        self._exit.callback(self.github.stop)
+        toolkit = self.folder / "modelship"
+        copy_toolkit(self._checkout, toolkit)
+        self._runner = Runner(self.folder, toolkit, self._environment, self._cache / "act")
+        self.github.wait()
+        self.repository = Repository(self.full_name, self.folder / "origins", self.folder / "work", self._template, self.github.pushed)
+        self.github.attach(self.repository)
+        self.repository.commit("main", {}, "Start from the template")
+
+    def _turn_termination_into_exit(self) -> None:
+        """Let SIGTERM unwind the stack as Ctrl-C does, so that the servers are stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def leave(number: int, _: FrameType | None) -> None:
+            raise SystemExit(128 + number)
+
+        before = signal.signal(signal.SIGTERM, leave)
+        self._exit.callback(signal.signal, signal.SIGTERM, before)
+
+    def _clean(self) -> None:
+        if self._keep:
+            print(f"kept {self.folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The tracking URI; waits until the server is ready.
+
+        Raises:
+            RuntimeError: this world has no MLflow server.
+            NotReadyError: it did not start.
+        """
+        if self._mlflow is None:
+            raise RuntimeError("this world has no MLflow server; make it with mlflow=True")
+        return self._mlflow.uri
+
+    # What a team does
+
+    def push(self, files: Mapping[str, Edit], message: str, *, branch: str = "main") -> str:
+        """Commit to a branch, push it, and return the commit's SHA. No run is started."""
+        return self.repository.commit(branch, dict(files), message)
+
+    def open_pull_request(self, branch: str, files: Mapping[str, Edit], title: str) -> PullRequest:
+        """Push a new branch off `main` with one commit and open a pull request for it. No run is started."""
+        self.repository.commit(branch, dict(files), title)
+        return self.github.open_pull_request(branch, title)
+
+    def comment_as_stranger(self, pull: PullRequest, body: str) -> Comment:
+        """Comment on a pull request as somebody else than the workflow."""
+        return self.github.comment(pull.number, body, STRANGER)
+
+    # What GitHub does then
+
+    def run_push(self, branch: str = "main", *, before: str = "0" * 40, **options: Any) -> Run:
+        """Run the workflow for a push of the branch's last commit; `before` is what the branch pointed to until then.
+
+        Further arguments are those of `run_event`.
+        """
+        head = self.repository.tip(branch)
+        event = {"ref": f"refs/heads/{branch}", "before": before, "after": head, "forced": False, "head_commit": {"id": head}}
+        variables = {"GITHUB_REF": f"refs/heads/{branch}", "GITHUB_REF_NAME": branch}
+        return self.run_event("push", event, commit=head, head_sha=head, variables=variables, **options)
+
+    def run_pull_request(self, pull: PullRequest, *, action: str = "synchronize", head: str | None = None, **options: Any) -> Run:
+        """Run the workflow for the pull request's present head, on its test merge with the base, as GitHub does.
+
+        With `head`, run it for that earlier commit, as when an old run is started again. Further arguments are those of
+        `run_event`; a fork's pull request is one with `permissions={"contents": "read"}`.
+
+        Raises:
+            GitError: head and base conflict.
+        """
+        base, head = self.repository.tip(pull.base), head or self.repository.tip(pull.branch)
+        merge = self.repository.test_merge(pull.number, base, head)
+        payload = self.github.pull_request_json(pull.number)
+        payload["base"]["sha"], payload["head"]["sha"] = base, head
+        payload["merge_commit_sha"] = merge
+        event = {"action": action, "number": pull.number, "pull_request": payload}
+        variables = {
+            "GITHUB_REF": f"refs/pull/{pull.number}/merge", "GITHUB_REF_NAME": f"{pull.number}/merge",
+            "GITHUB_BASE_REF": pull.base, "GITHUB_HEAD_REF": pull.branch,
+        }  # fmt: skip
+        return self.run_event("pull_request", event, commit=merge, head_sha=head, variables=variables, **options)
+
+    def run_event(
+        self,
+        name: str,
+        event: Mapping[str, Any],
+        *,
+        commit: str,
+        head_sha: str,
+        variables: Mapping[str, str],
+        workflow: str | None = None,
+        permissions: Mapping[str, str] = PERMISSIONS,
+        secrets: Mapping[str, str] | None = None,
+        configuration: Mapping[str, str] | None = None,
+        timeout: float = 900,
+    ) -> Run:
+        """Run a workflow for an event and return when it has finished, whether it succeeded or not.
+
+        Args:
+            event: the payload; `repository` and `sender` are added.
+            commit: that the workflow file is read from, and `github.sha`.
+            head_sha: the commit that the run speaks of.
+            variables: `GITHUB_*` that depend on the event.
+            workflow: path of the workflow file, by default the template's.
+            permissions: of the token. act gives all jobs the same one: what the calling job may do.
+            secrets: besides `GITHUB_TOKEN`.
+            configuration: the `vars` context, besides `MLFLOW_TRACKING_URI`.
+            timeout: in seconds.
+
+        Raises:
+            ActError: no job was started, or the time ran out.
+        """
+        tracking = {"MLFLOW_TRACKING_URI": self.mlflow_uri} if self._with_mlflow else {}
+        self._last_run += 1
+        run_id = self._last_run
+        source = self.folder / "sources" / str(run_id)
+        git(self.folder, "clone", "--quiet", "--no-checkout", self.repository.bare.as_uri(), str(source))
+        git(source, "fetch", "--quiet", "origin", commit)
+        git(source, "checkout", "--quiet", "--detach", commit)
+        repository = self.github.repository_json()
+        # The id tells the workspaces of this run from those of other worlds.
+        sender = {"login": DEVELOPER, "type": "User", "node_id": f"{self.folder.name}-{run_id}"}
+        try:
+            return self._runner.run(
+                run_id,
+                source=source,
+                event_name=name,
+                event={**event, "repository": repository, "sender": sender},
+                head_sha=head_sha,
+                variables={
+                    "CI": "true",
+                    "GITHUB_API_URL": self.github.url,
+                    "GITHUB_REPOSITORY": self.full_name,
+                    "GITHUB_REPOSITORY_OWNER": ORGANISATION,
+                    "GITHUB_REF_TYPE": "branch",
+                    **variables,
+                },
+                configuration={**tracking, **(configuration or {})},
+                secrets={"GITHUB_TOKEN": self.github.token(permissions), **(secrets or {})},
+                workflow=workflow or self.workflow,
+                timeout=timeout,
+                progress=self._progress,
+            )
+        finally:
+            shutil.rmtree(source, ignore_errors=True)
+
+    # What came of it
+
+    def comments(self, pull: PullRequest) -> list[Comment]:
+        """Return all comments of a pull request, oldest first."""
+        return self.github.comments(pull.number)
+
+    def check_runs(self, sha: str) -> list[CheckRun]:
+        """Return all check runs of a commit, newest first."""
+        return self.github.check_runs(sha)
