@@ -68,7 +68,7 @@ def measure(predictions: pd.DataFrame) -> dict[str, float]:
 def track(params: Params, metrics: dict[str, float]) -> None:
     """Log to MLflow if the environment names a server (`MLFLOW_TRACKING_URI`); otherwise do nothing.
 
-    `start_run` joins the run in `MLFLOW_RUN_ID`, which Modelship sets, or starts one.
+    Modelship finds the run that is started here, and adds commit, data hashes and packages to it.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return

@@ -16,7 +16,7 @@ import msgspec
 
 from modelship import __version__
 from modelship.core import workflow
-from modelship.core.config import CONFIG_NAME, LoadedConfig, load_config
+from modelship.core.config import CONFIG_NAME, LoadedConfig, load_config, parse_config
 from modelship.core.documents import parse_document
 from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
 from modelship.core.event import Event, read_event
@@ -141,7 +141,15 @@ def _digest(space: Workspace) -> str:
 
 
 def _model_name(space: Workspace | None) -> str:
+    """The model that an error's record speaks of; where this commit's configuration is broken, as the base commit calls it."""
+    if space is None:
+        return ""
     try:
-        return space.load().config.model if space else ""
+        return space.load().config.model
+    except ModelshipError:
+        name = space.config_path.name
+        raw = space.git.read(space.event.base, name) if space.event.base else None
+    try:
+        return parse_config(raw, name, space.directory).config.model if raw else ""
     except ModelshipError:
         return ""

@@ -123,6 +123,8 @@ def _parse_toml(text: str, name: str) -> Document:
         return Document(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise bad_input(f"is not valid TOML: {error}.", path=name) from None
+    except RecursionError:
+        raise bad_input("is nested too deeply.", path=name) from None
 
 
 def _parse_yaml(text: str, name: str) -> Document:

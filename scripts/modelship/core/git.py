@@ -39,11 +39,11 @@ class Git:
     def root(self) -> Path | None:
         """The top folder of the work tree, or None outside of a repository."""
         result = self._run("rev-parse", "--show-toplevel")
-        return Path(result.stdout.decode().strip()) if result.returncode == 0 else None
+        return Path(os.fsdecode(result.stdout.removesuffix(b"\n"))) if result.returncode == 0 else None
 
     def prefix(self) -> str:
         """`directory` relative to the top folder: empty, or a path that ends with a slash."""
-        return self._text("rev-parse", "--show-prefix") or ""
+        return os.fsdecode(self._run("rev-parse", "--show-prefix").stdout.removesuffix(b"\n"))
 
     def head(self) -> str | None:
         """The commit that is checked out (attached or detached), or None before the first one."""
