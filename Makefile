@@ -47,7 +47,7 @@ docs: ## Write the generated reference pages.
 	$(PY) docs/reference.py
 
 picture: ## Draw the demo's comment as GitHub would show it (needs Chromium).
-	$(PY) docs/picture.py build/demo/bad/comment.md docs/images/comment.png
+	$(PY) docs/picture.py build/demo/bad-comment.md docs/images/comment.png
 
 format: ## Format the code.
 	$(PY) -m ruff format scripts tests docs benchmarks

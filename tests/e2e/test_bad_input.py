@@ -47,7 +47,11 @@ def _answer(world: World, branch: str, files: dict[str, Edit]) -> Answer:
         ("configuration-broken", {"modelship.yaml": lambda text: text.replace("gate:", "gaet:")}, "Did you mean"),
         (
             "metric-is-nan",
-            {"flight_delay/evaluate.py": lambda text: text.replace("    METRICS.", '    metrics["roc_auc"] = float("nan")\n    METRICS.')},
+            {
+                "flight_delay/evaluate.py": lambda text: text.replace(
+                    "    METRICS.", '    metrics["roc_auc"] = float("nan")\n    METRICS.'
+                )
+            },
             "it is NaN",
         ),
     ],

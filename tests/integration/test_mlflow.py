@@ -78,7 +78,7 @@ def test_base_is_the_run_of_the_base_commit(named: tuple[Project, str], mlflow: 
     ran = project.run("metric-gate", "--candidate", "metrics.json", "--tracking-uri", mlflow)
 
     assert ran.exit_code == 0, ran.log
-    assert project.record("metric-gate")["baseline"]["source"] == f"MLflow run {run}"
+    assert project.record("metric-gate")["baseline"]["source"] == f"MLflow run {run[:12]}"
     assert ran.outputs["baseline"] == f"base {base[:7]}"
 
 

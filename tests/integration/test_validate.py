@@ -79,7 +79,7 @@ def test_expectations_that_hold_pass(validate: Validate) -> None:
         "train.parquet",
     )
     assert (run.exit_code, run.record.status) == (0, "pass")
-    assert run.record.summary == "2 of 2 expectations hold on 2 tables"
+    assert run.record.summary == "4 of 4 expectations hold on 2 tables"
     assert [(table.role, table.rows, table.columns) for table in run.record.tables] == [("reference", 4, 4), ("current", 4, 4)]
     assert run.record.model == "flights"
     between = run.record.tables[1].expectations[0]

@@ -120,8 +120,11 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
         modelship=__version__,
     )
     outputs = {"status": record.status, "summary": record.summary, **result.outputs}
-    if space:
-        space.run_directory.write(name, record)
+    exit_code = result.exit_code
+    if space and not _write(space, name, record):
+        # A verdict that nobody can read later is none.
+        exit_code = max(exit_code, ExitCode.BAD_INPUT)
+    elif space:
         outputs["record"] = str(space.run_directory.record_path(name))
         outputs["run-directory"] = str(space.run_directory.path)
         outputs["evidence-digest"] = _digest(space)
@@ -130,7 +133,18 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
     workflow.say(f"modelship {name}: {record.status} · {record.summary} · {seconds:.1f} s")
     workflow.set_outputs(outputs)
     sys.stdout.flush()
-    sys.exit(result.exit_code)
+    sys.exit(exit_code)
+
+
+def _write(space: Workspace, name: str, record: AnyRecord) -> bool:
+    try:
+        space.run_directory.write(name, record)
+    except (ModelshipError, OSError) as error:
+        problems = error.problems if isinstance(error, ModelshipError) else (Problem(f"the record cannot be written: {error}."),)
+        for problem in problems:
+            workflow.annotate("error", problem, f"modelship {name}")
+        return False
+    return True
 
 
 def _digest(space: Workspace) -> str:

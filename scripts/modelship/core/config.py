@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections.abc import Mapping
@@ -16,17 +17,26 @@ from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 
 CONFIG_NAME = "modelship.yaml"
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Letters, digits, dot, dash, underscore.")]
+
+_HINTS: dict[str, str] = {}
+
+
+def _text(pattern: str, hint: str) -> Meta:
+    """Text that matches `pattern` as a whole; `hint` says to a person what that is."""
+    # Python's `$` also matches before a line break at the end; JSON Schema's does not. Both agree on this.
+    whole = f"^(?:{pattern})$(?!\\n)"
+    _HINTS[whole] = hint
+    return Meta(pattern=whole, description=hint)
+
+
+Name = Annotated[str, _text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore.")]
 FilePath = Annotated[str, Meta(min_length=1, max_length=1000)]
-Percent = Annotated[str, Meta(pattern=r"^[0-9]+([.][0-9]+)?%$", description="A share of the baseline's absolute value, as `1%`.")]
+Percent = Annotated[str, _text(r"[0-9]+([.][0-9]+)?%", "A number (`0.005`) or a share of the baseline's absolute value (`1%`).")]
 Margin = Annotated[float, Meta(ge=0)] | Percent
-Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[smh]$", description="Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
+Duration = Annotated[str, _text(r"[1-9][0-9]*[smh]", "Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
 Baseline = Annotated[
     str,
-    Meta(
-        pattern=r"^(champion|base|none|git:.+|run:.+|file:.+)$",
-        description="`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`.",
-    ),
+    _text(r"champion|base|none|git:.+|run:.+|file:.+", "`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`."),
 ]
 
 
@@ -191,6 +201,7 @@ def _with(data: Any, keys: list[str], value: Any) -> Any:
 
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_PATTERN = re.compile(r"matching regex (['\"].*)$", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
 
 
@@ -217,11 +228,20 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
     value: Any = data
     for part in at:
         value = value[part] if isinstance(value, dict) and part in value else None
-    shown = "" if isinstance(value, dict | list) else f" It is `{value}`."
-    if "matching regex" in reason:
-        return Problem(f"`{dotted}` is `{value}`.", f"Expected: {_describe(at)}", document.name, document.line(at))
+    shown = "" if isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
+    pattern = _PATTERN.search(reason)
+    if pattern:
+        return Problem(
+            f"`{dotted}` is `{_one_line(value)}`.", _HINTS[ast.literal_eval(pattern.group(1))], document.name, document.line(at)
+        )
     reason = reason[0].lower() + reason[1:].replace("`str`", "text").replace("`object`", "a mapping").replace("`null`", "nothing")
     return Problem(f"`{dotted}`: {reason}.{shown}", _describe(at), document.name, document.line(at))
+
+
+def _one_line(value: Any) -> str:
+    return (
+        str(value).encode("unicode_escape").decode()[:200] if isinstance(value, str) and not value.isprintable() else str(value)[:200]
+    )
 
 
 def _locate(data: Any, trail: str, message: str) -> Path_:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelship.core.errors import bad_input
+from modelship.core.errors import BadInput, bad_input
 
 MAX_BYTES = 8 * 1024 * 1024
 """Configuration, parameters and metrics are small; a larger file is a mistake or an attack."""
@@ -77,7 +77,10 @@ def parse_document(raw: bytes, name: str) -> Document:
 
 
 def flatten(data: Any, *, lists: bool = True) -> dict[str, Any]:
-    """Leaves of nested data by dotted key: `{"a": {"b": [1]}}` becomes `{"a.b.0": 1}`, with `lists=False` `{"a.b": [1]}`."""
+    """Leaves of nested data by dotted key: `{"a": {"b": [1]}}` becomes `{"a.b.0": 1}`, with `lists=False` `{"a.b": [1]}`.
+
+    Raises BadInput when two leaves get the same name.
+    """
 
     def leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
@@ -89,7 +92,12 @@ def flatten(data: Any, *, lists: bool = True) -> dict[str, Any]:
         else:
             yield prefix, value
 
-    return dict(leaves(data, ""))
+    result: dict[str, Any] = {}
+    for name, value in leaves(data, ""):
+        if name in result:
+            raise bad_input(f"`{name}` is there twice: once nested and once with the dot in its name.", "Keep one of them.")
+        result[name] = value
+    return result
 
 
 class _DuplicateKeyError(ValueError):
@@ -108,7 +116,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parse_json(text: str, name: str) -> Document:
     try:
         # NaN and Infinity are not JSON, but Python's and NumPy's writers put them there: kept, so that the gate can name them.
-        return Document(name, json.loads(text, object_pairs_hook=_unique))
+        data = json.loads(text, object_pairs_hook=_unique)
+        json.dumps(data, ensure_ascii=False).encode()
+        return Document(name, data)
+    except UnicodeEncodeError:
+        raise _half_a_character(name) from None
     except _DuplicateKeyError as error:
         raise bad_input(f"has the key `{error}` twice.", "Keep one of them.", path=name) from None
     except json.JSONDecodeError as error:
@@ -158,7 +170,9 @@ def _plain(node: Any, at: Path_, lines: dict[Path_, int], budget: list[int], nam
     if isinstance(node, dict):
         result = {}
         for key, value in node.items():
-            text = key if isinstance(key, str) else str(key)
+            text = _whole(key if isinstance(key, str) else str(key), name)
+            if text in result:
+                raise bad_input(f"has the key `{text}` twice.", "Keep one of them.", path=name)
             position = node.lc.key(key) if hasattr(node, "lc") and key in (node.lc.data or {}) else None
             if position:
                 lines[(*at, text)] = position[0] + 1
@@ -168,7 +182,19 @@ def _plain(node: Any, at: Path_, lines: dict[Path_, int], budget: list[int], nam
         return [_plain(value, (*at, index), lines, budget, name) for index, value in enumerate(node)]
     if isinstance(node, bool) or node is None:
         return node
-    for kind in (str, int, float):
+    for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)
-    return str(node)
+    return _whole(str(node), name)
+
+
+def _whole(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _half_a_character(name) from None
+    return text
+
+
+def _half_a_character(name: str) -> BadInput:
+    return bad_input("holds half a character (a lone UTF-16 surrogate).", "Save it as UTF-8.", path=name)

@@ -30,6 +30,8 @@ class Event:
     pull_request: int | None = None
     run_id: str | None = None
     run_attempt: str = "1"
+    run_number: str | None = None
+    """What people call the run: `run 42`."""
     server_url: str = "https://github.com"
     api_url: str = "https://api.github.com"
 
@@ -67,6 +69,7 @@ def read_event(environ: Mapping[str, str] = os.environ) -> Event:
         checked_out=checked_out,
         pull_request=number if isinstance(number, int) else None,
         run_id=environ.get("GITHUB_RUN_ID") or None,
+        run_number=environ.get("GITHUB_RUN_NUMBER") or None,
         run_attempt=environ.get("GITHUB_RUN_ATTEMPT") or "1",
         server_url=environ.get("GITHUB_SERVER_URL") or Event.server_url,
         api_url=environ.get("GITHUB_API_URL") or Event.api_url,

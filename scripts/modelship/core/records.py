@@ -179,7 +179,7 @@ class Changes(_Part, frozen=True, kw_only=True):
     data: tuple[ValueChange, ...] = ()
     """By path, the hashes' first twelve digits."""
     files: tuple[ValueChange, ...] = ()
-    """Source files by path; `before` and `after` are git's status letter or None."""
+    """Source files by path; a side is empty text where the file is there, None where it is not."""
     policy: tuple[ValueChange, ...] = ()
     """Keys of `modelship.yaml`."""
 
@@ -221,8 +221,10 @@ def read_record(path: Path, command: str) -> AnyRecord | None:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_RECORD_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise bad_input(f"cannot be read: {error.strerror}.", path=str(path)) from None
     if len(raw) > MAX_RECORD_BYTES:
         raise bad_input(f"is larger than {MAX_RECORD_BYTES // 1024 // 1024} MiB.", path=str(path))
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from modelship.core.errors import bad_input
@@ -21,11 +23,9 @@ class RunDirectory:
         self.path = path
 
     def create(self) -> None:
-        """Make the folder if it is not there."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        ignore = self.path / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        """Make the folder if it is not there. Raises BadInput where the repository has put something else in its place."""
+        _make_folder(self.path)
+        _replace(self.path / ".gitignore", b"*\n")
 
     def record_path(self, command: str) -> Path:
         """Where the record of `command` stands."""
@@ -34,9 +34,7 @@ class RunDirectory:
     def write(self, command: str, record: AnyRecord) -> None:
         """Write a record whole or not at all."""
         self.create()
-        temporary = self.path / f".{command}.{os.getpid()}.tmp"
-        temporary.write_bytes(encode(record))
-        os.replace(temporary, self.record_path(command))
+        _replace(self.record_path(command), encode(record))
 
     def read(self, command: str) -> AnyRecord | None:
         """The record of `command`, or None. Raises BadInput for one that is not exactly a record."""
@@ -50,7 +48,9 @@ class RunDirectory:
         """Copy a file beside the records, as `files/<name>`."""
         self.create()
         target = self.path / "files" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.path / "files")
+        _make_folder(target.parent)
+        target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
         return target
 
@@ -64,8 +64,7 @@ class RunDirectory:
 
         Raises BadInput for links, for more than 200 files and for more than 512 MiB.
         """
-        lines = [f"{_sha256(path)}  {path.relative_to(self.path).as_posix()}" for path in self._files()]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return _digest_of(self._files(), self.path)
 
     def take_evidence(self, evidence: RunDirectory, digest: str) -> None:
         """Take another job's run directory over, if it is the one that the job promised.
@@ -84,6 +83,9 @@ class RunDirectory:
             )
         commands = [command for command in RECORDS if command != "metric-gate" and evidence.read(command)]
         self.create()
+        for command in RECORDS:
+            self.remove(command)
+        shutil.rmtree(self.path / "files", ignore_errors=True)
         for command in commands:
             shutil.copyfile(evidence.record_path(command), self.record_path(command))
         for path in evidence._files():
@@ -108,6 +110,21 @@ class RunDirectory:
         return sorted(found, key=lambda path: path.relative_to(self.path).as_posix())
 
 
+def _make_folder(path: Path) -> None:
+    # A pull request may hold a link of this name; what is written must not land where it points.
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise bad_input("is not a folder.", "Modelship writes there: remove it from the repository.", path=str(path))
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a link in its place is replaced, not followed."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+        file.write(content)
+    Path(file.name).chmod(0o644)
+    os.replace(file.name, path)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -118,5 +135,10 @@ def digest_folder(path: Path) -> str:
     if path.is_file():
         return _sha256(path)
     files = sorted(child for child in path.rglob("*") if child.is_file() and not child.is_symlink())
-    lines = [f"{_sha256(child)}  {child.relative_to(path).as_posix()}" for child in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return _digest_of(files, path)
+
+
+def _digest_of(files: Iterable[Path], folder: Path) -> str:
+    # Parted by NUL, the one byte that no file name holds: a name cannot pose as another file's line.
+    parts = (f"{path.relative_to(folder).as_posix()}\0{_sha256(path)}\0" for path in files)
+    return hashlib.sha256("".join(parts).encode(errors="surrogateescape")).hexdigest()

@@ -14,7 +14,7 @@ from pathlib import Path
 from modelship.core.errors import Problem
 
 # `::name::` counts at the start of a line, `##[name]` anywhere in it.
-_LOOKS_LIKE_A_COMMAND = re.compile(r"(^\s*:|##)(:|\[)", re.MULTILINE)
+_LOOKS_LIKE_A_COMMAND = re.compile(r"((?:^|[\r\n])\s*:|##)(:|\[)")
 
 
 def in_workflow() -> bool:
@@ -45,8 +45,8 @@ def set_outputs(outputs: Mapping[str, str]) -> None:
 def read_outputs(path: Path) -> dict[str, str]:
     """The outputs that `set_outputs` wrote to a file."""
     outputs: dict[str, str] = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    while lines:
+    lines = path.read_bytes().decode().split("\n")
+    while lines[:-1]:
         name, _, delimiter = lines.pop(0).partition("<<")
         end = lines.index(delimiter)
         outputs[name] = "\n".join(lines[:end])

@@ -450,7 +450,8 @@ def summary(results: Sequence[TableResult], expectations: int) -> str:
     failing = [result for result in results if result.failing]
     if not failing:
         where = "1 table" if len(results) == 1 else f"{len(results)} tables"
-        return f"{expectations} of {expectations} expectations hold on {where}"
+        checked = expectations * len(results)
+        return f"{checked} of {checked} expectations hold on {where}"
     return "; ".join(_summarize(result) for result in failing)
 
 

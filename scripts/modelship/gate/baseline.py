@@ -75,7 +75,9 @@ def _from_base(places: Places) -> Found:
         return _from_git("base", places, base, "base", required=False)
     label = f"base {base[:7]}"
     return Found(
-        Baseline(kind="base", label=label, source=f"MLflow run {run.id}", commit=base, date=run.date), run.metrics, from_mlflow=True
+        Baseline(kind="base", label=label, source=f"MLflow run {run.id[:12]}", commit=base, date=run.date),
+        run.metrics,
+        from_mlflow=True,
     )
 
 
@@ -111,7 +113,7 @@ def _from_mlflow(kind: Kind, argument: str, places: Places) -> Found:
         if run is None:
             raise bad_input(f"MLflow knows no run `{argument}`.", "Is the tracking URI right?")
         return Found(
-            Baseline(kind="run", label=f"run {run.id[:8]}", source=f"MLflow run {run.id}", commit=run.commit, date=run.date),
+            Baseline(kind="run", label=f"run {run.id[:8]}", source=f"MLflow run {run.id[:12]}", commit=run.commit, date=run.date),
             run.metrics,
         )
     champion = runs.champion(places.registered_name)
@@ -120,4 +122,6 @@ def _from_mlflow(kind: Kind, argument: str, places: Places) -> Found:
         return Found(Baseline(kind="champion", label="champion", source=source), None)
     version, run = champion
     label = f"champion v{version}"
-    return Found(Baseline(kind="champion", label=label, source=f"MLflow run {run.id}", commit=run.commit, date=run.date), run.metrics)
+    return Found(
+        Baseline(kind="champion", label=label, source=f"MLflow run {run.id[:12]}", commit=run.commit, date=run.date), run.metrics
+    )

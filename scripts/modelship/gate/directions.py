@@ -34,21 +34,29 @@ LOWER = frozenset(
 )  # fmt: skip
 
 _AVERAGING = re.compile(r"(_(binary|macro|micro|weighted|samples|ovr|ovo))+$")
-_SET = re.compile(r"^(train|training|test|val|valid|validation|eval|holdout|cv|mean|oof)_")
+_MEASURED_ON = re.compile(r"^(train|training|test|val|valid|validation|eval|holdout|cv|mean|oof)_")
 
 
 def direction(metric: str) -> Direction | None:
     """The better direction of a metric by its name, or None when the name does not say.
 
-    Only the last part of a dotted name counts; `neg_` turns a loss around, as in scikit-learn; averaging suffixes, `_score` and
+    Only the last part of a dotted name counts. `neg_` turns a loss around, as in scikit-learn; averaging suffixes, `_score` and
     prefixes such as `val_` do not matter.
     """
     name = re.split(r"[./]", metric.lower().replace("-", "_"))[-1]
-    name = _SET.sub("", name)
+    while True:
+        found = _known(name)
+        shorter = _MEASURED_ON.sub("", name)
+        if found or shorter == name:
+            return found
+        name = shorter
+
+
+def _known(name: str) -> Direction | None:
     if name.startswith("neg_"):
-        return "higher"
-    name = _AVERAGING.sub("", name)
-    for candidate in (name, name.removesuffix("_score")):
+        return "higher" if _known(name.removeprefix("neg_")) == "lower" else None
+    averaged = _AVERAGING.sub("", name)
+    for candidate in (name, averaged, averaged.removesuffix("_score")):
         if candidate in HIGHER:
             return "higher"
         if candidate in LOWER:

@@ -236,6 +236,8 @@ def _others(candidate: Metrics, baseline: Metrics | None, judgement: Judgement) 
 def _summary(verdicts: tuple[MetricVerdict, ...], found: Found) -> str:
     failed = [verdict for verdict in verdicts if verdict.state == "fail"]
     if not failed:
+        if all(verdict.state == "no-baseline" for verdict in verdicts):
+            return f"{count(len(verdicts), 'metric')} within absolute limits; there is no baseline yet"
         return f"{count(len(verdicts), 'metric')} held against {found.baseline.label}"
     first = failed[0]
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""

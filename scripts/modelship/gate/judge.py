@@ -16,7 +16,7 @@ from modelship.core.records import MetricVerdict, State
 from modelship.gate.directions import Direction, direction
 
 ROUNDING = 1e-12
-"""Differences this far beyond the margin come from decimal fractions (0.744 - 0.739 is not 0.005), not from the model."""
+"""Differences this share of the values beyond the margin come from decimal fractions (0.744 - 0.739 is not 0.005), not from the model."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _verdict(
     broken = _broken_limit(limit, value)
     if broken:
         return verdict("fail", broken, **numbers), None
-    if change is not None and margin_ is not None and change < -margin_ - ROUNDING * max(1.0, abs(value), abs(before or 0.0)):
+    if change is not None and margin_ is not None and change < -margin_ - ROUNDING * max(abs(value), abs(before or 0.0)):
         return verdict("fail", "worse", **numbers), None
     if compare and before is None and limit.max_regression is not None:
         return verdict("no-baseline", "no baseline", **numbers), None

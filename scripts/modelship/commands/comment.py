@@ -1,0 +1,196 @@
+"""`modelship comment`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelship.commands.frame import Workspace, config_option, model_option, workspace
+from modelship.core import workflow
+from modelship.core.environments import need
+from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem, bad_input
+from modelship.core.event import Event
+from modelship.core.records import RECORDS
+
+if TYPE_CHECKING:
+    from modelship.reporting.checks import Found
+    from modelship.reporting.report import Facts, Report
+
+_TITLE = "modelship comment"
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@click.command("comment")
+@config_option
+@model_option
+@click.option("--github-token", help="Writes the comment and the check; without it the report is only rendered.")
+@click.option("--publish", type=bool, default=True, show_default=True, help="Whether to publish, or only to write the files.")
+@click.option("--report-url", help="Where the report page can be read, for the link in the comment.")
+@click.option("--author", help="The login that the token writes comments under, such as `my-app[bot]`; found out without it.")
+def command(config: Path, **given: Any) -> None:
+    """Answer with what the other commands found: comment, check run, job summary, report page.
+
+    The exit code says whether the report could be written, not what it says: the verdict is the gate's.
+    """
+    options = Options(
+        model=given["model"],
+        publish=given["publish"],
+        report_url=given["report_url"],
+        author=given["author"],
+        token=given["github_token"] or "",
+    )
+    sys.exit(_guarded(config, options))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked beside the configuration. The token stays out of the representation, and so out of logs."""
+
+    model: str | None
+    publish: bool
+    report_url: str | None
+    author: str | None
+    token: str = field(repr=False)
+
+
+def _guarded(config: Path, options: Options) -> ExitCode:
+    """Do the work; errors become annotations and the command's exit code."""
+    try:
+        need("github")
+        workflow.set_outputs({"conclusion": "failure"})  # Until the report is there to say otherwise.
+        return work(workspace(config, {"model": options.model}), options)
+    except ModelshipError as error:
+        for problem in error.problems:
+            workflow.annotate("error", problem, _TITLE)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        message = f"unexpected {type(error).__name__}: {str(error)[:500]}."
+        workflow.annotate("error", Problem(message, "This is a defect in Modelship; please report it."), _TITLE)
+        return ExitCode.INFRASTRUCTURE
+
+
+def work(space: Workspace, options: Options) -> ExitCode:
+    """Read the records, render and publish the report. Raises BadInput without a model name, InfrastructureError without GitHub."""
+    from modelship.reporting import terminal
+    from modelship.reporting.report import build_report
+
+    folder = space.run_directory.path
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise bad_input("is not a folder.", "Delete it.", path=str(folder))
+    records = read_records(space)
+    report = build_report(_model_name(space, options, records), records, _facts(space.event, records, options.report_url))
+    page = _write_files(space, report)
+    workflow.say(terminal.render(report))
+    workflow.say(f"\nReport page: {page}")
+    workflow.set_outputs({"conclusion": report.conclusion, "report": str(page)})
+    if options.publish:
+        _publish(report, space.event, options)
+    if not any(records.values()):
+        raise bad_input("there is nothing to report: no command left a record.", "Run them before this one, in the same folder.")
+    return ExitCode.PASS
+
+
+def read_records(space: Workspace) -> dict[str, Found]:
+    """Every command's record; one that is broken, or that speaks of another commit than this run's, is not trusted."""
+    from modelship.reporting.checks import Distrusted
+
+    found: dict[str, Found] = {}
+    ours = {space.event.head, space.event.checked_out} - {None}
+    for name in RECORDS:
+        try:
+            record = space.run_directory.read(name)
+        except BadInput as error:
+            found[name] = Distrusted(str(error))
+            continue
+        if record is not None and ours and record.commit not in ours:
+            commit = f"`{record.commit[:7]}`" if record.commit else "no commit"
+            found[name] = Distrusted(f"it speaks of {commit}, and this run is about `{str(space.event.head)[:7]}`.")
+        else:
+            found[name] = record
+    return found
+
+
+def _model_name(space: Workspace, options: Options, records: Mapping[str, Found]) -> str:
+    """The option's, else the configuration's, else the records'."""
+    name = options.model
+    if not name:
+        try:
+            name = space.load().config.model
+        except BadInput:
+            names = (getattr(record, "model", "") for record in records.values())
+            name = next(filter(None, names), None)
+    if not name:
+        raise bad_input("the model's name is not known.", f"Set `model` in {space.config_path}, or give `--model`.")
+    if not _MODEL.fullmatch(name):
+        raise bad_input(f"`{name[:100]}` is no name for a model.", "Use letters, digits, dot, dash and underscore.")
+    return name
+
+
+def _facts(event: Event, records: Mapping[str, Found], report_url: str | None) -> Facts:
+    from modelship.reporting.report import Facts
+
+    head = event.head or next(filter(None, (getattr(record, "commit", None) for record in records.values())), None)
+    in_repository = bool(event.repository and head)
+    run = event.run_number or event.run_id
+    return Facts(
+        head=head,
+        head_url=f"{event.server_url}/{event.repository}/commit/{head}" if in_repository else None,
+        run=f"run {run}" if run and event.run_url else "",
+        run_url=event.run_url,
+        report_url=report_url,
+        in_pull_request=event.is_pull_request,
+    )
+
+
+def _write_files(space: Workspace, report: Report) -> Path:
+    """Write `report.html` and `comment.md` into the run directory; returns the path of the page."""
+    from modelship.reporting.html import render_page
+    from modelship.reporting.markdown import render_comment
+
+    folder = space.run_directory.path
+    space.run_directory.create()
+    _replace(folder / "comment.md", render_comment(report))
+    return _replace(folder / "report.html", render_page(report))
+
+
+def _replace(path: Path, text: str) -> Path:
+    """Write a file whole or not at all. A link that stands in its place is replaced, not followed."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(text)
+    Path(file.name).chmod(0o644)
+    os.replace(file.name, path)
+    return path
+
+
+def _publish(report: Report, event: Event, options: Options) -> None:
+    from modelship.github.client import Connection, GitHub
+    from modelship.github.publish import Destination, publish
+    from modelship.reporting.markdown import render
+
+    workflow.add_summary(render(report))
+    if not options.token or not event.repository or not event.head:
+        if event.repository:
+            workflow.say("Nothing was written to GitHub: there is no token.")
+        return
+    published = publish(
+        report,
+        GitHub(Connection(event.api_url, event.repository, options.token)),
+        Destination(event.head, event.pull_request, event.run_url, options.author),
+    )
+    if published.notice:
+        workflow.annotate("notice", published.notice, _TITLE)
+    if published.warning:
+        workflow.annotate("warning", published.warning, _TITLE)
+    for url in filter(None, (published.comment_url, published.check_run_url)):
+        workflow.say(url)
+    workflow.set_outputs({"comment-url": published.comment_url, "check-run-url": published.check_run_url})

@@ -1,0 +1,1 @@
+"""GitHub: a small client, and the publication of a report through it."""

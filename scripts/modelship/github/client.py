@@ -1,0 +1,182 @@
+"""The few calls to GitHub's API that Modelship needs, on PyGithub's transport.
+
+PyGithub repeats a POST by itself after a 502, although GitHub may have done the work. Its retries are turned off here: each method
+asks once, and `retry.patiently` repeats what is safe to repeat as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import github
+import requests
+
+TIMEOUT = 20
+"""Seconds that GitHub has for one answer."""
+
+_PAGE = 100
+_MAX_PAGES = 100
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where and as whom to speak to GitHub. The token stays out of the representation, and so out of logs."""
+
+    api_url: str
+    repository: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment of a pull request."""
+
+    id: int
+    author: str
+    body: str
+    url: str
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """A check run of a commit."""
+
+    id: int
+    external_id: str
+    url: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a completed check run says. `conclusion` is GitHub's word, `summary` is Markdown of at most 65,535 characters."""
+
+    name: str
+    external_id: str
+    conclusion: str
+    title: str
+    summary: str
+    details_url: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of a request that creates or updates the check run."""
+        body: dict[str, Any] = {
+            "name": self.name,
+            "external_id": self.external_id,
+            "status": "completed",
+            "conclusion": self.conclusion,
+            "output": {"title": self.title, "summary": self.summary},
+        }
+        return body | ({"details_url": self.details_url} if self.details_url else {})
+
+
+class RefusedError(Exception):
+    """GitHub answered that it will not do this. Asking again gives the same answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.message = message
+
+
+class UnansweredError(Exception):
+    """GitHub did not answer, or said that it cannot now. Whether the work was done is not known."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which GitHub asks to be asked again."""
+
+
+class GitHub:
+    """One repository on GitHub. Every method raises RefusedError or UnansweredError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._requester = github.Github(
+            auth=github.Auth.Token(connection.token),
+            base_url=connection.api_url,
+            timeout=TIMEOUT,
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+            user_agent="modelship",
+        ).requester
+        self._repository = f"/repos/{connection.repository}"
+
+    def login(self) -> str:
+        """The login of the token's user. A GitHub App's token, such as GITHUB_TOKEN, has none: refused with 403."""
+        return str(self._call("GET", "/user")["login"])
+
+    def pull_request_head(self, number: int) -> str:
+        """The commit at which the pull request stands now."""
+        return str(self._call("GET", f"{self._repository}/pulls/{number}")["head"]["sha"])
+
+    def comments(self, number: int) -> Iterator[Comment]:
+        """All comments of the pull request, oldest first."""
+        for found in self._pages(f"{self._repository}/issues/{number}/comments"):
+            yield _comment(found)
+
+    def create_comment(self, number: int, body: str) -> Comment:
+        """Write a comment."""
+        return _comment(self._call("POST", f"{self._repository}/issues/{number}/comments", {"body": body}))
+
+    def edit_comment(self, comment_id: int, body: str) -> Comment:
+        """Replace a comment's text."""
+        return _comment(self._call("PATCH", f"{self._repository}/issues/comments/{comment_id}", {"body": body}))
+
+    def delete_comment(self, comment_id: int) -> None:
+        """Take a comment away."""
+        self._call("DELETE", f"{self._repository}/issues/comments/{comment_id}")
+
+    def check_runs(self, sha: str, name: str) -> Iterator[CheckRun]:
+        """All check runs of that name on a commit."""
+        parameters = {"check_name": name, "filter": "all"}
+        for found in self._pages(f"{self._repository}/commits/{sha}/check-runs", "check_runs", parameters):
+            yield _check_run(found)
+
+    def create_check_run(self, sha: str, result: CheckResult) -> CheckRun:
+        """Add a completed check run to a commit."""
+        return _check_run(self._call("POST", f"{self._repository}/check-runs", {**result.as_json(), "head_sha": sha}))
+
+    def update_check_run(self, check_run_id: int, result: CheckResult) -> CheckRun:
+        """Replace what a check run says."""
+        return _check_run(self._call("PATCH", f"{self._repository}/check-runs/{check_run_id}", result.as_json()))
+
+    def _pages(self, path: str, key: str | None = None, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        for page in range(1, _MAX_PAGES + 1):
+            headers, answer = self._ask("GET", path, {**(parameters or {}), "per_page": _PAGE, "page": page})
+            yield from answer[key] if key else answer
+            if 'rel="next"' not in headers.get("link", ""):
+                return
+
+    def _call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._ask(verb, path, body=body)[1]
+
+    def _ask(
+        self, verb: str, path: str, parameters: dict[str, Any] | None = None, body: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], Any]:
+        try:
+            return self._requester.requestJsonAndCheck(verb, path, parameters, input=body)
+        except github.GithubException as error:
+            raise _translated(error) from error
+        except requests.RequestException as error:
+            raise UnansweredError(f"no answer ({type(error).__name__})") from error
+
+
+def _translated(error: github.GithubException) -> RefusedError | UnansweredError:
+    message = error.message or (error.data.get("message") if isinstance(error.data, dict) else None) or "no reason given"
+    later = (error.headers or {}).get("retry-after")
+    if error.status >= 500 or error.status == 429 or isinstance(error, github.RateLimitExceededException):
+        return UnansweredError(f"{error.status}: {message}", float(later) if later and later.isdigit() else None)
+    return RefusedError(error.status, str(message))
+
+
+def _comment(found: dict[str, Any]) -> Comment:
+    # The account of a deleted user is null.
+    author = (found.get("user") or {}).get("login", "")
+    return Comment(int(found["id"]), author, found.get("body") or "", found.get("html_url") or "")
+
+
+def _check_run(found: dict[str, Any]) -> CheckRun:
+    return CheckRun(int(found["id"]), found.get("external_id") or "", found.get("html_url") or "")

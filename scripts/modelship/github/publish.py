@@ -1,0 +1,162 @@
+"""Publish a report: one sticky comment on the pull request, one check run on the commit. However often, the end is the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelship.core.errors import Problem, infrastructure
+from modelship.github.client import CheckResult, CheckRun, Comment, GitHub, RefusedError, UnansweredError
+from modelship.github.retry import patiently
+from modelship.reporting.escape import clean
+from modelship.reporting.markdown import marker, render, render_comment
+from modelship.reporting.report import Report
+
+ACTIONS_BOT = "github-actions[bot]"
+"""As whom GITHUB_TOKEN writes."""
+
+_TITLE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What the report is about: a commit and, if there is one, the pull request that it heads."""
+
+    head: str
+    pull_request: int | None = None
+    run_url: str | None = None
+    author: str | None = None
+    """The login that comments are written under, where the token does not tell and is not GITHUB_TOKEN."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the report can be read now, and what a person should know about what is not there."""
+
+    comment_url: str = ""
+    check_run_url: str = ""
+    notice: Problem | None = None
+    """Nothing is wrong, but something was left undone on purpose."""
+    warning: Problem | None = None
+    """GitHub refused something."""
+
+
+def publish(report: Report, github: GitHub, destination: Destination, sleep: Callable[[float], None] = time.sleep) -> Published:
+    """Write comment and check run. A refusal of one does not stop the other, and becomes a warning.
+
+    Raises InfrastructureError when GitHub did not answer.
+    """
+    refusals: dict[str, RefusedError] = {}
+    silences: dict[str, UnansweredError] = {}
+    comment: Comment | None = None
+    check_run: CheckRun | None = None
+    if destination.pull_request is not None:
+        number = destination.pull_request
+        try:
+            comment = patiently(lambda: _put_comment(report, github, destination, number), sleep)
+        except RefusedError as error:
+            refusals["comment"] = error
+        except UnansweredError as error:
+            silences["comment"] = error
+    try:
+        check_run = patiently(lambda: _put_check_run(report, github, destination), sleep)
+    except RefusedError as error:
+        refusals["check"] = error
+    except UnansweredError as error:
+        silences["check"] = error
+    if silences:
+        told = " and ".join(f"the {what} ({error})" for what, error in silences.items())
+        raise infrastructure(f"GitHub did not answer when {told} should be written.", "Run this job again.")
+    is_outdated = destination.pull_request is not None and comment is None and "comment" not in refusals
+    return Published(
+        comment_url=comment.url if comment else "",
+        check_run_url=check_run.url if check_run else "",
+        notice=_outdated(destination) if is_outdated else None,
+        warning=_refused(refusals) if refusals else None,
+    )
+
+
+def _put_comment(report: Report, github: GitHub, destination: Destination, number: int) -> Comment | None:
+    """Edit our comment, or create it where there is none. None when the pull request has moved on to another commit."""
+    if github.pull_request_head(number) != destination.head:
+        return None
+    body, mark = render_comment(report), marker(report.model)
+    author = destination.author or _login(github)
+    marked = [comment for comment in github.comments(number) if _ends_with(comment.body, mark)]
+    ours = _by(author, marked)
+    if ours:
+        return _keep_first(github, ours, body)
+    created = github.create_comment(number, body)
+    # An app of the team's own does not say its name before it has written. It may have written before.
+    earlier = _by(created.author, marked)
+    return _keep_first(github, [*earlier, created], body) if earlier else created
+
+
+def _keep_first(github: GitHub, comments: list[Comment], body: str) -> Comment:
+    """Of several comments of ours, left by runs that crossed or were cut off, the oldest stays."""
+    first, *others = comments
+    kept = github.edit_comment(first.id, body)
+    for other in others:
+        try:
+            github.delete_comment(other.id)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+    return kept
+
+
+def _put_check_run(report: Report, github: GitHub, destination: Destination) -> CheckRun:
+    result = CheckResult(
+        name=f"modelship: {report.model}",
+        external_id=report.model,
+        conclusion=report.conclusion,
+        title=clean(report.title, _TITLE_LIMIT),
+        summary=render(report),
+        details_url=destination.run_url,
+    )
+    runs = [run for run in github.check_runs(destination.head, result.name) if run.external_id == report.model]
+    if runs:
+        return github.update_check_run(max(run.id for run in runs), result)
+    return github.create_check_run(destination.head, result)
+
+
+def _login(github: GitHub) -> str:
+    try:
+        return github.login()
+    except RefusedError as error:
+        if error.status == 403:
+            return ACTIONS_BOT
+        raise
+
+
+def _by(author: str, comments: list[Comment]) -> list[Comment]:
+    return sorted((comment for comment in comments if comment.author.lower() == author.lower()), key=lambda comment: comment.id)
+
+
+def _ends_with(body: str, mark: str) -> bool:
+    """Whether the marker is the last line, where no text from data can stand."""
+    return body.rstrip().rpartition("\n")[2] == mark
+
+
+def _outdated(destination: Destination) -> Problem:
+    message = (
+        f"pull request #{destination.pull_request} has moved on from {destination.head[:7]}: its comment is left to the newer run."
+    )
+    return Problem(message)
+
+
+_PERMISSIONS = {"comment": "pull-requests: write", "check": "checks: write"}
+
+
+def _refused(refusals: dict[str, RefusedError]) -> Problem:
+    told = " and ".join(f"the {what} ({error})" for what, error in refusals.items())
+    statuses = {error.status for error in refusals.values()}
+    needed = ", ".join(_PERMISSIONS[what] for what in refusals)
+    if statuses == {401}:
+        remedy = "The token is not valid: leave `github-token` at its default, or renew it."
+    elif statuses & {403, 404}:
+        remedy = f"Give the job `permissions: {{{needed}}}`. A pull request from a fork has a read-only token whatever is given."
+    else:
+        remedy = "The reason is GitHub's own."
+    return Problem(f"GitHub did not accept {told}. The report is in the job summary, and the verdict is the same.", remedy)

@@ -1,0 +1,155 @@
+"""The report: a pure function of what the commands left behind. Every renderer shows this and adds nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from modelship import __version__
+from modelship.core.records import RECORDS, AnyRecord, DvcPullRecord, MetricGateRecord, Record, TrainRecord, ValidateRecord
+from modelship.reporting import sections
+from modelship.reporting.blocks import ICONS, Light, MetricTable, Section
+from modelship.reporting.checks import Check, Found, cause, first_blocking, headline, run_checks
+from modelship.reporting.inline import Code, Line, line, prose
+
+MAX_OPEN_METRICS = 6
+"""How many metrics stand outside of the folded parts."""
+
+Conclusion = Literal["success", "failure"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where the run took place, and where more is to be found; all of it may be unknown."""
+
+    head: str | None = None
+    head_url: str | None = None
+    run: str = ""
+    run_url: str | None = None
+    report_url: str | None = None
+    in_pull_request: bool = False
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a reader is told."""
+
+    model: str
+    light: Light
+    headline: str
+    cause: Line
+    checks: tuple[Check, ...]
+    notices: tuple[Line, ...]
+    metrics: MetricTable | None
+    basis: Line
+    """What the metrics were compared with, and by which rules."""
+    sections: tuple[Section, ...]
+    """From the most to the least important."""
+    facts: Facts
+
+    @property
+    def title(self) -> str:
+        """The verdict as one line of text."""
+        return f"{self.model}: {self.headline}"
+
+    @property
+    def icon(self) -> str:
+        """The verdict as one sign."""
+        return ICONS[self.light]
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """GitHub's word for the verdict."""
+        return "failure" if self.light == "fail" else "success"
+
+
+def build_report(model: str, records: Mapping[str, Found], facts: Facts) -> Report:
+    """The report on `model`. Without any record there is nothing that could pass: that is a failure, too."""
+    if not any(records.values()):
+        return _nothing_checked(model, facts)
+    checks = run_checks(records)
+    blocking = first_blocking(checks)
+    gate = records.get("metric-gate")
+    judged = gate if isinstance(gate, MetricGateRecord) else None
+    metrics = sections.metric_table(judged, "this PR" if facts.in_pull_request else "this commit") if judged else None
+    light: Light = "fail" if blocking else "warn" if any(check.ending == "warn" for check in checks) else "pass"
+    return Report(
+        model=model,
+        light=light,
+        headline=headline(checks, records),
+        cause=cause(checks, records),
+        checks=checks,
+        notices=_notices(records),
+        metrics=metrics,
+        basis=sections.basis(judged) if judged else (),
+        sections=_sections(records, metrics, blocking),
+        facts=facts,
+    )
+
+
+def describe(record: AnyRecord) -> tuple[MetricTable | None, tuple[Section, ...]]:
+    """What one record alone has to tell: the metric table of a gate, and its sections."""
+    name = next(name for name, kind in RECORDS.items() if isinstance(record, kind))
+    metrics = sections.metric_table(record, "candidate") if isinstance(record, MetricGateRecord) else None
+    check = run_checks({name: record})[0]
+    return metrics, _sections({name: record}, metrics, check if check.blocks else None)
+
+
+def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blocking: Check | None) -> tuple[Section, ...]:
+    pulled, validated = _of(records, "dvc-pull", DvcPullRecord), _of(records, "validate", ValidateRecord)
+    trained, judged = _of(records, "train", TrainRecord), _of(records, "metric-gate", MetricGateRecord)
+    guilty = blocking.name if blocking else ""
+    candidates = (
+        sections.problems(records),
+        sections.training_log(trained, explains=guilty == "train"),
+        sections.broken_expectations(validated, explains=guilty == "validate"),
+        sections.other_metrics(metrics, judged, MAX_OPEN_METRICS),
+        sections.changes(judged),
+        sections.data(validated, pulled),
+        sections.training(trained),
+        sections.HOW_TO_READ if metrics and metrics.rows else None,
+        sections.holding_expectations(validated),
+        sections.invalid_metrics(trained),
+        sections.parameters(trained),
+        sections.files(pulled, trained),
+        sections.packages(trained),
+    )
+    return tuple(section for section in candidates if section)
+
+
+def _notices(records: Mapping[str, Found]) -> tuple[Line, ...]:
+    """What a reader must know before the details; the gate's come first, because they touch the rules."""
+    gate = _of(records, "metric-gate", MetricGateRecord)
+    train = _of(records, "train", TrainRecord)
+    notices: list[Line] = []
+    for record in (gate, train, *records.values()):
+        if isinstance(record, Record):
+            notices += map(prose, record.notices)
+    if train and train.dirty:
+        notices.append(line("Tracked files differed from the commit before training: the commit alone does not give this model."))
+    return tuple(dict.fromkeys(notices))
+
+
+def _nothing_checked(model: str, facts: Facts) -> Report:
+    return Report(
+        model=model,
+        light="fail",
+        headline="nothing was checked",
+        cause=line("No command left a record in ", Code(".modelship"), ". Did the steps before this one run, in the same folder?"),
+        checks=(),
+        notices=(),
+        metrics=None,
+        basis=(),
+        sections=(),
+        facts=facts,
+    )
+
+
+R = TypeVar("R", bound=Record)
+
+
+def _of(records: Mapping[str, Found], name: str, kind: type[R]) -> R | None:
+    record = records.get(name)
+    return record if isinstance(record, kind) else None

@@ -1,0 +1,326 @@
+"""The baseline as git holds it: real repositories, whole and shallow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from modelship.core.errors import BadInput, ExitCode
+from modelship.core.event import Event
+from modelship.core.git import Git
+from modelship.core.records import TrainRecord
+from modelship.core.run_directory import RunDirectory
+from modelship.gate.baseline import Found, Places, find_baseline
+from modelship.gate.gate import Decision, Request, decide
+
+CONFIG = """\
+model: m
+train: {run: python train.py, metrics: metrics.json}
+gate:
+  metrics:
+    roc_auc: {min: 0.5, max-regression: 0.01}
+"""
+
+
+class Repository:
+    """A git repository with one commit after the other."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> str:
+        isolated = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_SYSTEM": "/dev/null",
+            "GIT_COMMITTER_DATE": "2026-03-04T12:00:00Z",
+        }
+        identity = (
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.com",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "protocol.file.allow=always",
+        )
+        result = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.root, env=isolated, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def commit(self, **files: str | None) -> str:
+        """Commit `files` (name with `__` for `.` and `_in_` for a folder); None removes one. Returns the commit."""
+        for key, text in files.items():
+            path = self.root / key.replace("_in_", "/").replace("__", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text) if text is not None else path.unlink()
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=x")
+        return self.git("rev-parse", "HEAD")
+
+    def metrics(self, roc_auc: float, **files: str | None) -> str:
+        return self.commit(metrics__json=json.dumps({"roc_auc": roc_auc}), **files)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "work")
+
+
+def find(spec: str, root: Path, *, base: str | None = None, metrics: str | None = "metrics.json") -> Found:
+    return find_baseline(spec, Places(Git(root), root, metrics, base, "m", "m", None))
+
+
+# Where metrics are found ---------------------------------------------------------------------------------------------------------
+
+
+def test_base(repository: Repository) -> None:
+    base = repository.metrics(0.7)
+    repository.metrics(0.8)
+    found = find("base", repository.root, base=base)
+    assert found.metrics
+    assert found.metrics.values == {"roc_auc": 0.7}
+    baseline = found.baseline
+    assert (baseline.kind, baseline.label, baseline.commit, baseline.date) == ("base", f"base {base[:7]}", base, "2026-03-04")
+    assert baseline.source == f"metrics.json at {base[:7]}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [lambda sha: "v1", lambda sha: "release/1.x", lambda sha: sha, lambda sha: sha[:8], lambda sha: "HEAD~1", lambda sha: "main~1"],
+)
+def test_any_ref(repository: Repository, name: Callable[[str], str]) -> None:
+    wanted = repository.metrics(0.7)
+    repository.git("tag", "--annotate", "--message=x", "v1")
+    repository.git("branch", "release/1.x")
+    repository.metrics(0.8)
+    ref = name(wanted)
+    found = find(f"git:{ref}", repository.root)
+    assert found.metrics
+    assert found.metrics.values == {"roc_auc": 0.7}
+    assert found.baseline.commit == wanted
+
+
+def test_a_detached_head(repository: Repository) -> None:
+    base = repository.metrics(0.7)
+    head = repository.metrics(0.8)
+    repository.git("checkout", "--quiet", "--detach", head)
+    assert Git(repository.root).head() == head
+    found = find("git:HEAD~1", repository.root)
+    assert found.baseline.commit == base
+
+
+def test_a_folder_of_a_monorepo(repository: Repository) -> None:
+    base = repository.commit(models_in_a_in_metrics__json='{"roc_auc": 0.7}', metrics__json='{"roc_auc": 0.1}')
+    repository.commit(models_in_a_in_metrics__json='{"roc_auc": 0.8}')
+    found = find("base", repository.root / "models" / "a", base=base)
+    assert found.metrics
+    assert found.metrics.values == {"roc_auc": 0.7}
+
+
+def test_what_is_not_committed_does_not_count(repository: Repository) -> None:
+    base = repository.metrics(0.7)
+    (repository.root / "metrics.json").write_text('{"roc_auc": 0.1}')
+    found = find("base", repository.root, base=base)
+    assert found.metrics
+    assert found.metrics.values == {"roc_auc": 0.7}
+
+
+def test_a_base_without_metrics_is_a_first_run(repository: Repository) -> None:
+    base = repository.commit(readme="x")
+    repository.metrics(0.8)
+    found = find("base", repository.root, base=base)
+    assert found.metrics is None
+    assert found.baseline.commit == base
+
+
+def test_no_base_commit_is_a_first_run(repository: Repository) -> None:
+    repository.metrics(0.8)
+    found = find("base", repository.root, base=None)
+    assert (found.metrics, found.baseline.source) == (None, "this run has no base commit")
+
+
+def test_a_named_commit_without_metrics_is_an_error(repository: Repository) -> None:
+    repository.commit(readme="x")
+    with pytest.raises(BadInput, match=r"`metrics.json` is not in git at HEAD.*cache: false"):
+        find("git:HEAD", repository.root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"roc_auc": 1, "roc_auc": 2}'])
+def test_broken_metrics_in_the_base_are_an_error_not_a_first_run(repository: Repository, text: str) -> None:
+    base = repository.commit(metrics__json=text)
+    with pytest.raises(BadInput, match=r"metrics\.json"):
+        find("base", repository.root, base=base)
+
+
+def test_a_metrics_file_that_was_a_link(repository: Repository) -> None:
+    (repository.root / "metrics.json").symlink_to("/etc/hostname")
+    base = repository.commit()
+    with pytest.raises(BadInput):
+        find("base", repository.root, base=base)
+
+
+@pytest.mark.parametrize("ref", ["nowhere", "v9", "0" * 40, "f" * 40])
+def test_an_unknown_ref(repository: Repository, ref: str) -> None:
+    repository.metrics(0.7)
+    with pytest.raises(BadInput, match="git knows no commit"):
+        find(f"git:{ref}", repository.root)
+
+
+@pytest.mark.parametrize(
+    "ref", ["--upload-pack=touch x", "-h", "--output=x", "a b", "x;y", "$(touch x)", "main:metrics.json", "", "\n"]
+)
+def test_a_ref_is_never_an_option(repository: Repository, ref: str) -> None:
+    repository.metrics(0.7)
+    with pytest.raises(BadInput, match=r"is not a git ref|knows no commit"):
+        find(f"git:{ref}", repository.root)
+    assert not (repository.root / "x").exists()
+
+
+def test_none_and_file(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text('{"roc_auc": 0.6}')
+    assert find("none", tmp_path).metrics is None
+    found = find("file:old.json", tmp_path)
+    assert found.metrics
+    assert (found.metrics.values, found.baseline.label) == ({"roc_auc": 0.6}, "old.json")
+    with pytest.raises(BadInput, match="does not exist"):
+        find("file:none.json", tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["champion", "run:1234"])
+def test_an_mlflow_baseline_needs_a_server(tmp_path: Path, spec: str) -> None:
+    with pytest.raises(BadInput, match="needs an MLflow server"):
+        find(spec, tmp_path)
+
+
+# Shallow clones ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shallow(repository: Repository, tmp_path: Path) -> tuple[Path, str]:
+    """A clone of depth one of a repository with two commits, and the older commit, which the clone lacks."""
+    base = repository.metrics(0.7)
+    repository.metrics(0.8)
+    # As GitHub does: any commit that a ref reaches may be asked for by its id.
+    repository.git("config", "uploadpack.allowReachableSHA1InWant", "true")
+    repository.git("clone", "--quiet", "--depth=1", f"file://{repository.root}", str(tmp_path / "clone"))
+    return tmp_path / "clone", base
+
+
+def test_a_shallow_clone_fetches_the_base(shallow: tuple[Path, str]) -> None:
+    clone, base = shallow
+    found = find("base", clone, base=base)
+    assert found.metrics
+    assert found.metrics.values == {"roc_auc": 0.7}
+    assert found.baseline.date == "2026-03-04"
+
+
+def test_a_shallow_clone_fetches_a_tag(repository: Repository, shallow: tuple[Path, str]) -> None:
+    clone, base = shallow
+    repository.git("tag", "v1", base)
+    found = find("git:v1", clone)
+    assert found.baseline.commit == base
+
+
+def test_a_shallow_clone_that_cannot_fetch_says_what_to_do(repository: Repository, shallow: tuple[Path, str]) -> None:
+    clone, base = shallow
+    repository.root.rename(repository.root.with_name("gone"))
+    with pytest.raises(BadInput, match="This clone is shallow: check out with `fetch-depth: 0`") as caught:
+        find("base", clone, base=base)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+def test_no_repository_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="git knows no commit"):
+        find("git:main", tmp_path)
+
+
+# The whole gate ------------------------------------------------------------------------------------------------------------------
+
+
+def gate(repository: Repository, candidate: float, event: Event, *, base: str | None = None) -> Decision:
+    """The decision on a candidate that a training of the checked-out commit left."""
+    run_directory = RunDirectory(repository.root / ".modelship")
+    record = TrainRecord(status="pass", summary="", metrics={"roc_auc": candidate}, commit=repository.git("rev-parse", "HEAD"))
+    run_directory.write("train", record)
+    config = repository.root / "modelship.yaml"
+    return decide(Request(Git(repository.root), repository.root, event, run_directory, config, {}, None, base, None))
+
+
+def pull(base: str, head: str) -> Event:
+    return Event(name="pull_request", repository="team/m", head=head, base=base, pull_request=7)
+
+
+def test_a_pull_request_is_judged_by_the_limits_of_its_base(repository: Repository) -> None:
+    base = repository.metrics(0.70, modelship__yaml=CONFIG)
+    head = repository.metrics(0.60, modelship__yaml=CONFIG.replace("0.01", "0.5"))
+    decision = gate(repository, 0.60, pull(base, head))
+    assert (decision.exit_code, decision.record.status) == (ExitCode.VERDICT_NO, "fail")
+    assert decision.record.metrics[0].baseline == 0.7
+    (notice,) = decision.record.notices
+    assert "changes modelship.yaml: `gate.metrics.roc_auc.max-regression`: 0.01 → 0.5" in notice
+    assert decision.record.policy.endswith(f"at base {base[:7]}")
+
+
+def test_a_pull_request_that_brings_the_first_limits_is_told(repository: Repository) -> None:
+    base = repository.metrics(0.70)
+    head = repository.metrics(0.71, modelship__yaml=CONFIG)
+    decision = gate(repository, 0.71, pull(base, head))
+    assert decision.record.status == "pass"
+    assert "is new in this pull request: it is judged by its own limits" in decision.record.notices[0]
+
+
+def test_a_first_run_needs_leave(repository: Repository) -> None:
+    base = repository.commit(modelship__yaml=CONFIG)
+    head = repository.metrics(0.71)
+    refused = gate(repository, 0.71, pull(base, head))
+    assert (refused.exit_code, refused.record.status) == (ExitCode.BAD_INPUT, "error")
+    assert "first-run: allow" in refused.record.problems[0].remedy
+
+    base = repository.commit(modelship__yaml=CONFIG + "  first-run: allow\n", metrics__json=None)
+    head = repository.metrics(0.71)
+    allowed = gate(repository, 0.71, pull(base, head))
+    assert (allowed.exit_code, allowed.record.status) == (ExitCode.PASS, "warn")
+    assert any("only absolute limits were checked" in notice for notice in allowed.record.notices)
+
+
+def test_a_push_is_judged_against_what_was_there_before(repository: Repository) -> None:
+    before = repository.metrics(0.70, modelship__yaml=CONFIG)
+    head = repository.metrics(0.60)
+    event = Event(name="push", repository="team/m", head=head, base=before)
+    assert gate(repository, 0.60, event).record.status == "fail"
+
+
+def test_at_a_terminal_the_base_is_where_the_branch_began(repository: Repository) -> None:
+    base = repository.metrics(0.70, modelship__yaml=CONFIG)
+    repository.git("checkout", "--quiet", "-b", "idea")
+    repository.metrics(0.60)
+    decision = gate(repository, 0.60, Event())
+    assert decision.record.status == "fail"
+    assert decision.record.baseline
+    assert decision.record.baseline.commit == base
+
+
+def test_a_record_of_another_commit_is_refused(repository: Repository) -> None:
+    base = repository.metrics(0.70, modelship__yaml=CONFIG)
+    head = repository.metrics(0.71)
+    with pytest.raises(BadInput, match="not of this one"):
+        gate(repository, 0.71, replace(pull(base, head), head="d" * 40))
+
+
+@pytest.mark.parametrize("candidate", [0.70, 0.69, 0.6899])
+def test_the_margin_holds_to_the_digit(repository: Repository, candidate: float) -> None:
+    base = repository.metrics(0.70, modelship__yaml=CONFIG)
+    head = repository.commit()
+    assert gate(repository, candidate, pull(base, head)).record.status == ("pass" if candidate >= 0.69 else "fail")

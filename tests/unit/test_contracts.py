@@ -1,0 +1,496 @@
+"""What users lean on: one name everywhere, inputs that reach their options, pinned actions, least rights, locks without addresses."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.core import ParameterSource
+from ruamel.yaml import YAML
+
+from modelship import __version__
+from modelship.cli import COMMANDS, modelship
+from modelship.core.records import RECORDS
+from modelship.core.workflow import read_outputs
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "scripts" / "modelship"
+
+ACTIONS = {path.parent.name: path for path in sorted(ROOT.glob("actions/*/action.yml"))} | {"pull-request": ROOT / "action.yml"}
+"""Every action by the command that it runs."""
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml")) + sorted(ROOT.glob("template-repo/.github/workflows/*.yml"))
+REUSABLE = [path for path in WORKFLOWS if path.parent.parent.parent == ROOT and not path.name.startswith("_")]
+CALLERS = [path for path in WORKFLOWS if path.is_relative_to(ROOT / "template-repo")]
+GUIDES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("actions/*/*.md"), *ROOT.glob("template-repo/*.md")]
+LOCKS = sorted(ROOT.glob("requirements/*.txt"))
+
+FRAME_OUTPUTS = {"status", "summary", "record", "run-directory", "evidence-digest"}
+HEAVY = {"pandas", "numpy", "pyarrow", "mlflow", "evidently", "great_expectations", "dvc", "github", "jinja2"}
+
+each_action = pytest.mark.parametrize("command", ACTIONS)
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.relative_to(ROOT).as_posix())
+each_lock = pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+
+
+def read(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+def click_command(name: str) -> click.Command:
+    command = modelship.get_command(click.Context(modelship), name)
+    assert command is not None
+    return command
+
+
+def options(name: str) -> dict[str, click.Option]:
+    """The command's options by their long name without dashes."""
+    found: dict[str, click.Option] = {}
+    for parameter in click_command(name).params:
+        assert isinstance(parameter, click.Option), f"{name} takes a positional argument, which no action can give"
+        (long,) = (option for option in parameter.opts if option.startswith("--"))
+        found[long.removeprefix("--")] = parameter
+    return found
+
+
+def variable(command: str, name: str) -> str:
+    return f"MODELSHIP_{command}_{name}".upper().replace("-", "_")
+
+
+def only_step(command: str) -> dict[str, Any]:
+    (step,) = read(ACTIONS[command])["runs"]["steps"]
+    assert isinstance(step, dict)
+    return step
+
+
+# Actions and commands ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_name_everywhere() -> None:
+    folders = {path.name for path in (ROOT / "actions").iterdir() if path.is_dir()}
+    assert folders == set(ACTIONS) - {"pull-request"}, "a folder without an action.yml"
+    assert set(ACTIONS) <= set(COMMANDS)
+    assert set(COMMANDS) - set(ACTIONS) == {"init", "schema"}, "a command that is neither an action nor for a terminal alone"
+    assert set(RECORDS) <= set(ACTIONS)
+    for name in COMMANDS:
+        assert click_command(name).name == name
+        assert (PACKAGE / "commands" / f"{name.replace('-', '_')}.py").is_file()
+    for name, record in RECORDS.items():
+        assert re.fullmatch(rf"{name}/[1-9][0-9]*", str(record.__struct_config__.tag))
+
+
+@each_action
+def test_the_action_is_one_step_that_calls_the_launcher(command: str) -> None:
+    action = read(ACTIONS[command])
+    assert action["name"] == ("Modelship" if command == "pull-request" else f"Modelship {command}")
+    assert action["runs"]["using"] == "composite"
+    step = only_step(command)
+    assert set(step) == {"id", "name", "shell", "env", "run"}
+    assert step["shell"] == "bash"
+    up = "" if command == "pull-request" else "/../.."
+    assert step["run"] == f'"$GITHUB_ACTION_PATH{up}/scripts/run" {command}'
+    assert "INPUT_" not in ACTIONS[command].read_text(encoding="utf-8")
+
+
+@each_action
+def test_every_input_is_an_option_and_every_option_an_input(command: str) -> None:
+    inputs = read(ACTIONS[command])["inputs"]
+    assert set(inputs) == set(options(command))
+    assert only_step(command)["env"] == {variable(command, name): f"${{{{ inputs.{name} }}}}" for name in inputs}
+    for name, settings in inputs.items():
+        assert settings.get("description"), f"`{name}` has no description"
+        assert set(settings) <= {"description", "default"}, "`required` is not enforced in a composite action"
+        assert isinstance(settings.get("default", ""), str), "inputs are strings"
+
+
+@each_action
+def test_defaults_of_action_and_command_agree(command: str) -> None:
+    known = options(command)
+    for name, settings in read(ACTIONS[command])["inputs"].items():
+        default = settings.get("default", "")
+        if "${{" in default:
+            continue
+        option = known[name].default
+        shown = str(option).lower() if isinstance(option, bool) else option if isinstance(option, str) else ""
+        assert default in (shown, ""), f"`{name}`: {default!r} in action.yml, {shown!r} in the command"
+
+
+def _sample(option: click.Option) -> str:
+    if isinstance(option.type, click.types.BoolParamType):
+        return "false" if option.default is True else "true"
+    if isinstance(option.type, click.Choice):
+        return str(option.type.choices[-1])
+    if isinstance(option.type, click.types.IntParamType):
+        return "7"
+    return "{roc_auc: {min: 0.5}}" if option.callback else f"value-of-{option.name}"
+
+
+def _parse(command: str) -> click.Context:
+    """The command's parameters as click finds them with no arguments: from the environment, or by default."""
+    parent = modelship.make_context("modelship", [command])
+    return click_command(command).make_context(command, [], parent=parent)
+
+
+@each_action
+def test_the_variables_of_an_action_bind(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("MODELSHIP_")]:
+        monkeypatch.delenv(name)
+    bare = _parse(command)
+    for name, option in options(command).items():
+        monkeypatch.setenv(variable(command, name), _sample(option))
+    context = _parse(command)
+    for name, option in options(command).items():
+        assert option.name is not None
+        assert context.get_parameter_source(option.name) == ParameterSource.ENVIRONMENT, f"`{name}` is not read"
+        value, sample = context.params[option.name], _sample(option)
+        assert value == {"roc_auc": {"min": 0.5}} if option.callback else str(value).lower() == sample, name
+        assert value != bare.params[option.name]
+
+
+@each_action
+def test_an_input_that_is_not_given_is_empty_and_means_the_default(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = _parse(command)
+    for name in options(command):
+        monkeypatch.setenv(variable(command, name), "")
+    assert _parse(command).params == bare.params
+
+
+def _strings(path: Path) -> set[str]:
+    return {
+        node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@each_action
+def test_every_output_is_one_that_the_command_sets(command: str) -> None:
+    outputs = read(ACTIONS[command])["outputs"]
+    for name, settings in outputs.items():
+        assert settings == {"description": settings["description"], "value": f"${{{{ steps.run.outputs.{name} }}}}"}
+    assert only_step(command)["id"] == "run"
+    sources = _strings(PACKAGE / "commands" / f"{command.replace('-', '_')}.py")
+    if command == "pull-request":
+        assert set(outputs) <= set(read(ACTIONS["comment"])["outputs"]), "it passes on what `comment` sets"
+        return
+    own = set(outputs) - FRAME_OUTPUTS
+    assert own <= sources, f"commands/{command.replace('-', '_')}.py never names {own - sources}"
+    if command in RECORDS:
+        assert set(outputs) >= FRAME_OUTPUTS
+
+
+@each_action
+def test_a_failed_command_still_sets_its_outputs(command: str, tmp_path: Path) -> None:
+    """In an empty folder every command is bad input, says so, and leaves what the comment needs."""
+    outputs = tmp_path / "outputs"
+    outputs.touch()
+    folder = tmp_path / "work"
+    folder.mkdir()
+    result = _modelship(command, cwd=folder, GITHUB_OUTPUT=str(outputs), GITHUB_ACTIONS="true")
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "::error " in result.stdout
+    assert "Traceback" not in result.stderr
+    found = read_outputs(outputs)
+    assert set(found) <= set(read(ACTIONS[command])["outputs"])
+    if command in RECORDS:
+        assert found["status"] == "error"
+        assert (folder / found["record"]).is_file()
+        assert set(found) >= FRAME_OUTPUTS
+
+
+@pytest.mark.parametrize("command", [name for name in ACTIONS if name in RECORDS])
+@pytest.mark.parametrize("obstacle", ["a file", "a link to nowhere"])
+def test_exit_code_1_is_a_verdict_and_nothing_else(command: str, obstacle: str, tmp_path: Path) -> None:
+    """Where no record can be written there is no verdict: a process that merely crashed must not look like one."""
+    if obstacle == "a file":
+        (tmp_path / ".modelship").touch()
+    else:
+        (tmp_path / ".modelship").symlink_to("nowhere")
+    result = _modelship(command, cwd=tmp_path)
+    assert result.returncode in (2, 3), result.stdout + result.stderr
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MODELSHIP_", "GITHUB_", "MLFLOW_"))}
+    return {**kept, **more}
+
+
+def _modelship(*arguments: str, cwd: Path, python_options: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", *python_options, PACKAGE, *arguments],
+        cwd=cwd, env=_environment(**variables), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+# Workflows -----------------------------------------------------------------------------------------------------------------------
+
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+OURS = re.compile(r"modelship/modelship(/[\w./-]+)?@v1")
+USES = re.compile(r"^\s*(?:-\s+)?uses:\s*[\"']?([^\s\"']+)[\"']?\s*(#.*)?$", re.MULTILINE)
+
+
+def _run_scripts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("run"), str):
+            yield node["run"]
+        for child in node.values():
+            yield from _run_scripts(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _run_scripts(child)
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS.values()], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_everything_used_is_pinned(path: Path) -> None:
+    in_template = path.is_relative_to(ROOT / "template-repo")
+    for used, comment in USES.findall(path.read_text(encoding="utf-8")):
+        if used.startswith("$/"):
+            assert not in_template
+            assert (ROOT / used.removeprefix("$/")).exists(), used
+        elif OURS.fullmatch(used):
+            assert in_template, f"{used} is this repository: write `$/…`"
+            _assert_ours(used)
+        elif used.startswith("./.github/workflows/"):
+            assert (ROOT / used).is_file(), used
+        else:
+            assert PINNED.fullmatch(used), f"{used} is not pinned by its full commit"
+            assert re.fullmatch(r"# v\d+\.\d+\.\d+", comment), f"{used} does not say its version"
+
+
+def _assert_ours(used: str) -> None:
+    path = ROOT / used.removeprefix("modelship/modelship").removeprefix("/").partition("@")[0]
+    assert path.is_file() or (path / "action.yml").is_file(), f"{used} is not in this repository"
+
+
+def test_guides_use_what_is_there() -> None:
+    for guide in GUIDES:
+        for used, _ in USES.findall(guide.read_text(encoding="utf-8")):
+            if OURS.fullmatch(used):
+                _assert_ours(used)
+            else:
+                assert "modelship" not in used, f"{guide.name}: {used}"
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS.values()], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_expression_reaches_a_shell(path: Path) -> None:
+    for script in _run_scripts(read(path)):
+        assert "${{" not in script
+        assert "INPUT_" not in script
+
+
+@each_workflow
+def test_rights_are_given_job_by_job(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        assert isinstance(job.get("permissions"), dict), f"`{name}` inherits its rights"
+        assert set(job["permissions"].values()) <= {"read", "write", "none"}
+
+
+@each_workflow
+def test_no_workflow_runs_foreign_code_with_secrets(path: Path) -> None:
+    assert "pull_request_target" not in path.read_text(encoding="utf-8")
+
+
+@each_workflow
+def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
+    for name, job in read(path)["jobs"].items():
+        assert "uses" in job or "timeout-minutes" in job, f"`{name}` may run for six hours"
+        for step in job.get("steps", []):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
+def test_the_workflow_uses_what_it_declares(path: Path) -> None:
+    call = read(path)["on"]["workflow_call"]
+    text = path.read_text(encoding="utf-8")
+    for name, settings in call.get("inputs", {}).items():
+        assert re.search(rf"\binputs\.{name}\b(?!-)", text), f"the input `{name}` does nothing"
+        assert settings.get("description")
+    for name, settings in call.get("secrets", {}).items():
+        assert re.search(rf"\bsecrets\.{name}\b(?!-)", text), f"the secret `{name}` does nothing"
+        assert settings.get("description")
+    assert set(re.findall(r"\binputs\.([\w-]+)", text)) <= set(call.get("inputs", {}))
+    assert {name.lower() for name in re.findall(r"\bsecrets\.([\w-]+)", text)} <= {*call.get("secrets", {}), "github_token"}
+    for settings in call.get("outputs", {}).values():
+        for job, output in re.findall(r"jobs\.([\w-]+)\.outputs\.([\w-]+)", settings["value"]):
+            assert output in read(path)["jobs"][job]["outputs"]
+
+
+@pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
+def test_steps_give_inputs_and_read_outputs_that_actions_have(path: Path) -> None:
+    for job in read(path)["jobs"].values():
+        action_of: dict[str, Any] = {}
+        for step in job.get("steps", []):
+            if step.get("uses", "").startswith("$/"):
+                action = read(ROOT / step["uses"].removeprefix("$/") / "action.yml")
+                assert set(step.get("with", {})) <= set(action["inputs"]), step["uses"]
+                action_of[step.get("id", "")] = action
+        for step, output in re.findall(r"steps\.([\w-]+)\.outputs\.([\w-]+)", str(job)):
+            assert step in {found.get("id") for found in job["steps"]}, f"no step `{step}`"
+            if step in action_of:
+                assert output in action_of[step]["outputs"], f"{step}.{output}"
+
+
+RIGHTS = ("none", "read", "write")
+
+
+@pytest.mark.parametrize("path", CALLERS, ids=lambda path: path.name)
+def test_the_template_gives_what_is_asked_and_no_more(path: Path) -> None:
+    for job in read(path)["jobs"].values():
+        used = job.get("uses", "")
+        if not OURS.fullmatch(used):
+            continue
+        called = read(ROOT / used.removeprefix("modelship/modelship/").partition("@")[0])
+        call = called["on"]["workflow_call"]
+        assert set(job.get("with", {})) <= set(call.get("inputs", {})), "an input that the workflow does not have"
+        assert set(job.get("secrets", {})) <= set(call.get("secrets", {})), "a secret that the workflow does not have"
+        needed: dict[str, int] = {}
+        for asked in called["jobs"].values():
+            for scope, right in asked["permissions"].items():
+                needed[scope] = max(needed.get(scope, 0), RIGHTS.index(right))
+        assert {scope: RIGHTS.index(right) for scope, right in job["permissions"].items()} == needed
+
+
+# Light and layered ---------------------------------------------------------------------------------------------------------------
+
+
+def _imported(result: subprocess.CompletedProcess[str]) -> set[str]:
+    names = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines() if line.startswith("import time:")
+    }
+    assert "click" in names
+    return names
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["schema"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_is_light(arguments: list[str], tmp_path: Path) -> None:
+    result = _modelship(*arguments, cwd=tmp_path, python_options=("-X", "importtime"))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert not _imported(result) & HEAVY
+
+
+def test_a_gate_on_json_files_is_light(tmp_path: Path) -> None:
+    (tmp_path / "modelship.yaml").write_text(
+        "model: m\ngate: {baseline: 'file:base.json', metrics: {roc_auc: {max-regression: 0.01}}}\n"
+    )
+    (tmp_path / "base.json").write_text('{"roc_auc": 0.74}')
+    (tmp_path / "metrics.json").write_text('{"roc_auc": 0.75}')
+    result = _modelship("metric-gate", "--candidate", "metrics.json", cwd=tmp_path, python_options=("-X", "importtime"))
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
+    assert not _imported(result) & HEAVY
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules of ours that a file imports, at its top or inside a function."""
+    package = ["modelship", *path.relative_to(PACKAGE).parent.parts]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(module)
+            found.update(f"{module}.{alias.name}" for alias in node.names)
+    return {name for name in found if name.split(".")[0] == "modelship"}
+
+
+def test_arrows_point_one_way() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        layer = path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else "edge"
+        for name in _imports(path):
+            target = name.split(".")[1] if "." in name else ""
+            is_package = (PACKAGE / target).is_dir() and target
+            if layer == "core" and is_package and target != "core":
+                wrong.append(f"core/{path.name} -> {name}")
+            if layer not in ("commands", "edge") and target in ("commands", "cli"):
+                wrong.append(f"{layer}/{path.name} -> {name}")
+    assert wrong == []
+
+
+def test_core_needs_no_more_than_its_lock() -> None:
+    """What `core` and the gate import at module level is in the core lock or in Python itself."""
+    allowed = {"click", "msgspec", "ruamel", "modelship", "__future__"} | sys.stdlib_module_names
+    for folder in ("core", "gate", "commands"):
+        for path in (PACKAGE / folder).glob("*.py"):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                modules += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+                assert {module.partition(".")[0] for module in modules} <= allowed, path.name
+
+
+# Locks and versions --------------------------------------------------------------------------------------------------------------
+
+PIN = re.compile(r"([a-z0-9][a-z0-9-]*)(?:\[[a-z0-9,-]+\])?==[0-9][\w.!+]*(?: ; [^\\@:/]+)? \\")
+HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}(?: \\)?")
+
+
+def _locked(path: Path) -> set[str]:
+    return {match.group(1) for match in map(PIN.fullmatch, path.read_text(encoding="utf-8").splitlines()) if match}
+
+
+@each_lock
+def test_a_lock_is_pins_and_hashes_and_nothing_else(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    hashes = 0
+    for number, line in enumerate(lines, start=1):
+        pin = PIN.fullmatch(line)
+        assert pin or HASH.fullmatch(line), f"{path.name}:{number}: {line}"
+        assert not pin or number == 1 or hashes, f"{path.name}:{number}: the package before has no hash"
+        hashes = 0 if pin else hashes + 1
+    assert hashes
+
+
+@each_lock
+def test_a_lock_can_run_the_command_itself(path: Path) -> None:
+    if path.name == "uv.txt":
+        assert _locked(path) == {"uv"}
+    else:
+        assert {"click", "msgspec", "ruamel-yaml"} <= _locked(path)
+
+
+def test_every_capability_has_a_lock_that_holds_what_it_asks_for() -> None:
+    from modelship.core.environments import MODULES
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {path.stem for path in LOCKS} == {*extras, "core", "dev", "uv"}
+    assert set(MODULES) == set(extras)
+    for extra, wanted in {**extras, "core": project["dependencies"]}.items():
+        names = {re.split(r"[\[<>=]", name)[0].lower().replace(".", "-").replace("_", "-") for name in wanted}
+        assert names - {"modelship"} <= _locked(ROOT / "requirements" / f"{extra}.txt"), extra
+
+
+def test_locks_agree_on_versions() -> None:
+    """One wheel in every environment: less to download, one behaviour."""
+    versions: dict[str, set[str]] = {}
+    for path in LOCKS:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if PIN.fullmatch(line) and " ; " not in line:
+                name, _, version = line.removesuffix(" \\").partition("==")
+                versions.setdefault(name, set()).add(version)
+    assert {name: found for name, found in versions.items() if name in ("click", "msgspec", "ruamel-yaml") and len(found) > 1} == {}
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    changelog = ROOT / "CHANGELOG.md"
+    if changelog.exists():
+        headings = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)\b", changelog.read_text(encoding="utf-8"), re.MULTILINE)
+        assert headings[:1] == [__version__]
+
+
+def test_the_generated_reference_is_up_to_date() -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs" / "reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
