@@ -64,7 +64,7 @@ def s3_server(folder: Path) -> Iterator[str]:
     (folder / "store").mkdir(parents=True)
     rclone = Path(sys.executable).parent / "rclone"
     address = f"127.0.0.1:{port}"
-    command = [
+    command: list[str | Path] = [
         rclone,
         "serve",
         "s3",
@@ -86,7 +86,18 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     store = f"sqlite:///{folder / 'mlflow.db'}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
     with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log") as url:
         yield url.removesuffix("/health")

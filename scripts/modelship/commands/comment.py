@@ -73,7 +73,8 @@ def _guarded(config: Path, options: Options) -> ExitCode:
             workflow.annotate("error", problem, _TITLE)
         return error.exit_code
     except Exception as error:
-        traceback.print_exc()
+        with workflow.commands_stopped():
+            traceback.print_exc(file=sys.stdout)
         message = f"unexpected {type(error).__name__}: {str(error)[:500]}."
         workflow.annotate("error", Problem(message, "This is a defect in Modelship; please report it."), _TITLE)
         return ExitCode.INFRASTRUCTURE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -95,8 +94,11 @@ def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callab
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        import traceback
+
         # Fail closed: a defect of ours is never a pass. The log gets the trace, the record one line.
-        traceback.print_exc()
+        with workflow.commands_stopped():
+            traceback.print_exc(file=sys.stdout)
         problem = Problem(
             f"unexpected {type(error).__name__}: {str(error)[:500]}.", "This is a defect in Modelship; please report it."
         )
@@ -127,7 +129,8 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
     elif space:
         outputs["record"] = str(space.run_directory.record_path(name))
         outputs["run-directory"] = str(space.run_directory.path)
-        outputs["evidence-digest"] = _digest(space)
+        if workflow.takes_outputs():
+            outputs["evidence-digest"] = _digest(space)
     for problem in record.problems:
         workflow.annotate("error", problem, f"modelship {name}")
     workflow.say(f"modelship {name}: {record.status} · {record.summary} · {seconds:.1f} s")

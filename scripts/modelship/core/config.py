@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Mapping
@@ -231,6 +230,8 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
     shown = "" if isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
     pattern = _PATTERN.search(reason)
     if pattern:
+        import ast
+
         return Problem(
             f"`{dotted}` is `{_one_line(value)}`.", _HINTS[ast.literal_eval(pattern.group(1))], document.name, document.line(at)
         )

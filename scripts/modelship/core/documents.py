@@ -6,7 +6,6 @@ Strict means: duplicate keys, a byte order mark, another encoding than UTF-8 and
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +130,8 @@ def _parse_json(text: str, name: str) -> Document:
 
 
 def _parse_toml(text: str, name: str) -> Document:
+    import tomllib
+
     try:
         return Document(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

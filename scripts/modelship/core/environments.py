@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,6 +32,8 @@ _MARK = "MODELSHIP_ENVIRONMENT"
 
 def is_at_hand(capability: str) -> bool:
     """Whether this interpreter has the capability's library."""
+    from importlib.util import find_spec
+
     return find_spec(MODULES[capability]) is not None
 
 

@@ -7,10 +7,18 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from modelship.core.errors import InfrastructureError, bad_input, infrastructure
 
+_DEFAULT_BRANCHES = (
+    "refs/remotes/origin/HEAD",
+    "refs/remotes/origin/main",
+    "refs/remotes/origin/master",
+    "refs/heads/main",
+    "refs/heads/master",
+)
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
 
 
@@ -35,19 +43,27 @@ class Git:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._commits: dict[str, Commit] = {}
 
     def root(self) -> Path | None:
         """The top folder of the work tree, or None outside of a repository."""
         result = self._run("rev-parse", "--show-toplevel")
         return Path(os.fsdecode(result.stdout.removesuffix(b"\n"))) if result.returncode == 0 else None
 
+    @property
     def prefix(self) -> str:
         """`directory` relative to the top folder: empty, or a path that ends with a slash."""
-        return os.fsdecode(self._run("rev-parse", "--show-prefix").stdout.removesuffix(b"\n"))
+        return self._position[0]
 
     def head(self) -> str | None:
-        """The commit that is checked out (attached or detached), or None before the first one."""
-        return self._text("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        """The commit that was checked out when it was first asked for, or None before the first one."""
+        return self._position[1]
+
+    @cached_property
+    def _position(self) -> tuple[str, str | None]:
+        result = self._run("rev-parse", "--show-prefix", "HEAD")
+        prefix, _, head = os.fsdecode(result.stdout).partition("\n")
+        return prefix, head.strip() if result.returncode == 0 else None
 
     def resolve(self, ref: str) -> Commit:
         """The commit that `ref` names; one that a shallow clone lacks is fetched from `origin`.
@@ -56,30 +72,25 @@ class Git:
         """
         if not _REF.fullmatch(ref):
             raise bad_input(f"`{ref}` is not a git ref.")
-        sha = self._commit_id(ref)
-        if sha is None and self._run("fetch", "--quiet", "--no-tags", "--depth=1", "origin", ref).returncode == 0:
-            sha = self._commit_id(ref) or self._commit_id("FETCH_HEAD")
-        if sha is None:
+        commit = self._commit(ref)
+        if commit is None and self._run("fetch", "--quiet", "--no-tags", "--depth=1", "origin", ref).returncode == 0:
+            commit = self._commit(ref) or self._commit("FETCH_HEAD")
+        if commit is None:
             shallow = self._text("rev-parse", "--is-shallow-repository") == "true"
             remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it pushed?"
             raise bad_input(f"git knows no commit `{ref}`.", remedy)
-        date = self._text("show", "--no-patch", "--format=%cs", sha)
-        return Commit(sha, date or "")
+        return commit
 
     def merge_base(self) -> str | None:
         """Where this branch left the default branch; HEAD itself on the default branch; None before the first commit."""
-        head = self.head()
-        if head is None:
-            return None
-        for default in ("origin/HEAD", "origin/main", "origin/master", "main", "master"):
-            base = self._text("merge-base", "HEAD", default)
-            if base:
-                return base
-        return head
+        listed = self._text("for-each-ref", "--format=%(refname)", *_DEFAULT_BRANCHES) or ""
+        defaults = sorted(listed.splitlines(), key=_DEFAULT_BRANCHES.index)
+        base = self._text("merge-base", "HEAD", defaults[0]) if defaults else None
+        return base or self.head()
 
     def read(self, sha: str, path: str) -> bytes | None:
         """The file at `path` (relative to `directory`) as of commit `sha`, or None when the commit has none."""
-        result = self._run("cat-file", "blob", f"{sha}:{_normal(self.prefix() + path)}")
+        result = self._run("cat-file", "blob", f"{sha}:{_normal(self.prefix + path)}")
         return result.stdout if result.returncode == 0 else None
 
     def files(self, sha: str) -> list[str]:
@@ -100,8 +111,13 @@ class Git:
         """Whether the tracked file at `path` differs from what HEAD holds."""
         return self._run("diff", "--quiet", "HEAD", "--", path).returncode == 1
 
-    def _commit_id(self, ref: str) -> str | None:
-        return self._text("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    def _commit(self, ref: str) -> Commit | None:
+        if ref not in self._commits:
+            described = self._text("log", "-1", "--format=%H %cs", f"{ref}^{{commit}}", "--")
+            if described is None:
+                return None
+            self._commits[ref] = Commit(*described.split())
+        return self._commits[ref]
 
     def _text(self, *arguments: str) -> str | None:
         result = self._run(*arguments)

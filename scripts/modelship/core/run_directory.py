@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +48,8 @@ class RunDirectory:
         _make_folder(self.path / "files")
         _make_folder(target.parent)
         target.unlink(missing_ok=True)
+        import shutil
+
         shutil.copyfile(source, target)
         return target
 
@@ -82,7 +81,10 @@ class RunDirectory:
                 path=str(evidence.path),
             )
         commands = [command for command in RECORDS if command != "metric-gate" and evidence.read(command)]
+        import shutil
+
         self.create()
+        _make_folder(self.path / "files")
         for command in RECORDS:
             self.remove(command)
         shutil.rmtree(self.path / "files", ignore_errors=True)
@@ -119,13 +121,15 @@ def _make_folder(path: Path) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; a link in its place is replaced, not followed."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    with temporary.open("xb") as file:
         file.write(content)
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, path)
+    os.replace(temporary, path)
 
 
 def _sha256(path: Path) -> str:
+    import hashlib  # Loads OpenSSL: not for a command that needs no digest.
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -139,6 +143,8 @@ def digest_folder(path: Path) -> str:
 
 
 def _digest_of(files: Iterable[Path], folder: Path) -> str:
+    import hashlib
+
     # Parted by NUL, the one byte that no file name holds: a name cannot pose as another file's line.
     parts = (f"{path.relative_to(folder).as_posix()}\0{_sha256(path)}\0" for path in files)
     return hashlib.sha256("".join(parts).encode(errors="surrogateescape")).hexdigest()

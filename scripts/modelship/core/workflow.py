@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,11 @@ def _command(text: str) -> None:
     print(text, flush=True)
 
 
+def takes_outputs() -> bool:
+    """Whether anybody asks for outputs."""
+    return bool(os.environ.get("GITHUB_OUTPUT"))
+
+
 def set_outputs(outputs: Mapping[str, str]) -> None:
     """Set step outputs. A random delimiter keeps a value with line breaks from forging another output."""
     path = os.environ.get("GITHUB_OUTPUT")
@@ -38,7 +42,7 @@ def set_outputs(outputs: Mapping[str, str]) -> None:
         return
     with Path(path).open("a", encoding="utf-8") as file:
         for name, value in outputs.items():
-            delimiter = f"modelship-{secrets.token_hex(16)}"
+            delimiter = f"modelship-{os.urandom(16).hex()}"
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
 
 
@@ -95,7 +99,7 @@ def group(title: str) -> Iterator[None]:
 @contextmanager
 def commands_stopped() -> Iterator[None]:
     """While foreign output is streamed, the runner obeys no `::command::` in it."""
-    token = secrets.token_hex(16)
+    token = os.urandom(16).hex()
     if in_workflow():
         _command(f"::stop-commands::{token}")
     try:

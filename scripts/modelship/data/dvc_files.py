@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
@@ -106,6 +105,8 @@ def _read_yaml(name: str, raw: bytes) -> Any:
 
 
 def _md5(content: bytes) -> str:
+    import hashlib
+
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from modelship.core.documents import parse_document, read_document
 from modelship.core.errors import bad_input
@@ -13,7 +13,9 @@ from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import Baseline
 from modelship.data.dvc_files import outdated_at
-from modelship.registry.runs import Runs
+
+if TYPE_CHECKING:
+    from modelship.registry.runs import Runs
 
 Kind = Literal["champion", "base", "git", "run", "file", "none"]
 

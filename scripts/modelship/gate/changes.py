@@ -23,7 +23,7 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
     data_after = {file.path: file.hash for file in data_sources_at(git, head)}
     bookkeeping = ("dvc.lock", ".dvc", ".gitignore")
     return Changes(
-        params=_differences(_values(git, base, params), _values(git, head, params)),
+        params=_differences_within(git, base, head, params) if params else (),
         data=_differences(
             {path: _short(hash_) for path, hash_ in data_before.items()},
             {path: _short(hash_) for path, hash_ in data_after.items()},
@@ -35,7 +35,7 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
             for change in files
             if not change.path.endswith(bookkeeping)
         )[:MOST],
-        policy=_differences(_values(git, base, config), _values(git, head, config)),
+        policy=_differences_within(git, base, head, config),
     )
 
 
@@ -54,9 +54,13 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[V
     return tuple(changed[:MOST])
 
 
-def _values(git: Git, sha: str, path: str | None) -> dict[str, Any]:
-    raw = git.read(sha, path) if path else None
-    if raw is None or path is None:
+def _differences_within(git: Git, base: str, head: str, path: str) -> tuple[ValueChange, ...]:
+    before, after = git.read(base, path), git.read(head, path)
+    return () if before == after else _differences(_values(before, path), _values(after, path))
+
+
+def _values(raw: bytes | None, path: str) -> dict[str, Any]:
+    if raw is None:
         return {}
     try:
         return flatten(parse_document(raw, path).data, lists=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelship.core.config import LoadedConfig, load_config, parse_config
 from modelship.core.documents import read_document
@@ -20,7 +20,9 @@ from modelship.core.words import count
 from modelship.gate.baseline import Found, Places, find_baseline
 from modelship.gate.changes import changes
 from modelship.gate.judge import Judgement, judge, worst_first
-from modelship.registry.runs import Runs
+
+if TYPE_CHECKING:
+    from modelship.registry.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _open_runs(tracking_uri: str | None) -> Callable[[], Runs] | None:
 
     def open_runs() -> Runs:
         need("registry")
+        from modelship.registry.runs import Runs
+
         return Runs(uri)
 
     return open_runs
@@ -160,6 +164,7 @@ def _conclude(
     differences = _changes(request, base, policy.loaded)
     verdicts = tuple(worst_first(judgement.verdicts))
     record = MetricGateRecord(
+        model=policy.loaded.config.model,
         status=status,
         summary=str(problems[0]) if problems else _summary(verdicts, found),
         problems=tuple(problems),
@@ -215,6 +220,8 @@ def _changes(request: Request, base: str | None, loaded: LoadedConfig) -> Change
     head = request.event.head or request.git.head()
     if base is None or head is None:
         return None
+    if base == head:
+        return Changes()
     params = loaded.config.train.params or "params.yaml"
     try:
         before, after = request.git.resolve(base), request.git.resolve(head)

@@ -16,7 +16,7 @@ from modelship.core.records import MetricVerdict, State
 from modelship.gate.directions import Direction, direction
 
 ROUNDING = 1e-12
-"""Differences this share of the values beyond the margin come from decimal fractions (0.744 - 0.739 is not 0.005), not from the model."""
+"""The share of a value by which decimal fractions miss it (0.744 - 0.739 is not quite 0.005): not a change of the model."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ def train(training: Training) -> TrainRecord:
     if not team.version:
         notices.append(f"The interpreter `{settings.python}` did not answer: packages are not recorded.")
     return TrainRecord(
+        model=loaded.config.model,
         status="error" if problem else "pass",
         summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {count(len(found.values), 'metric')}",
         problems=(problem,) if problem else (),
