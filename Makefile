@@ -7,10 +7,19 @@ SHELL := bash
 PYTHON = $(shell scripts/run --prepare dev)
 # Asked once, when a recipe first needs it.
 PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could not be made))
-PYTEST = $(PY) -m pytest
+PYTEST = $(SCRATCH) $(PY) -m pytest
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11
 CAPABILITIES = data dvc dvc-azure dvc-gs dvc-s3 dvc-ssh github registry
+
+# Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
+CACHE = $(or $(MODELSHIP_CACHE),$(HOME)/.cache/modelship)
+export npm_config_cache = $(CACHE)/npm
+export DVC_SITE_CACHE_DIR = $(CACHE)/dvc
+export DVC_NO_ANALYTICS = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export DO_NOT_TRACK = true
+SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPDIR=$$scratch &&
 
 .PHONY: help demo test lint unit integration e2e template bench docs format locks picture clean
 
@@ -18,7 +27,7 @@ help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: node_modules ## Run the real workflows on the template: a baseline, a good and a bad pull request.
-	@$(PY) -m tests.e2e.demo
+	@$(SCRATCH) $(PY) -m tests.e2e.demo
 
 test: lint unit integration template e2e ## Everything that guards a merge, cheap layers first.
 
@@ -29,19 +38,19 @@ lint: node_modules ## Formatting, types, workflows, shell, and whether generated
 	$(PY) docs/reference.py --check
 
 unit: ## Pure cores, and the contracts between actions, commands and workflows.
-	$(PYTEST) tests/unit -n 2 -q
+	@$(PYTEST) tests/unit -n 2 -q
 
 integration: node_modules ## Real DVC, S3, MLflow, Great Expectations, launcher and linters.
-	$(PYTEST) tests/integration -n 2 -q --dist loadfile
+	@$(PYTEST) tests/integration -n 2 -q --dist loadfile
 
 template: ## The template's own tests, in its own environment.
-	$(PYTEST) tests/template -q
+	@$(PYTEST) tests/template -q
 
 e2e: node_modules ## The real workflows, run by act against a stateful GitHub API.
-	$(PYTEST) tests/e2e -q
+	@$(PYTEST) tests/e2e -q
 
 bench: ## Time against the obvious alternative; prints ratios.
-	$(PY) benchmarks/gate.py
+	@$(SCRATCH) $(PY) benchmarks/gate.py
 
 docs: ## Write the generated reference pages.
 	$(PY) docs/reference.py

@@ -32,7 +32,12 @@ def dvc(project: Project, *arguments: str, **environment: str) -> None:
         cwd=project.directory,
         check=True,
         capture_output=True,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(project.directory.parent), **environment},
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": str(project.directory.parent),
+            "DVC_NO_ANALYTICS": "1",
+            **environment,
+        },
     )
 
 

@@ -239,3 +239,26 @@ def test_a_baseline_that_the_base_commit_has_outgrown_is_said(project: Project) 
     project.run("metric-gate", "--candidate", "metrics.json")
 
     assert "`params.yaml: learning_rate` has changed" in project.record("metric-gate")["notices"][0]
+
+
+def test_the_first_push_is_not_compared_with_itself(project: Project) -> None:
+    project.push_event("0" * 40, project.git("rev-parse", "HEAD"))
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 2
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow").exit_code == 0
+    assert {verdict["state"] for verdict in project.record("metric-gate")["metrics"]} == {"no-baseline"}
+
+
+def test_a_forced_push_over_what_was_there_is_a_first_run(project: Project) -> None:
+    project.push_event("1" * 40, project.git("rev-parse", "HEAD"))
+    assert project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow").exit_code == 0
+    assert project.record("metric-gate")["status"] == "warn"
+
+
+def test_a_dispatched_run_on_a_branch_is_compared_with_where_it_began(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    project.git("checkout", "-q", "-b", "idea")
+    head = project.commit("idea")
+    project.push_event("", head)
+    project.environment["GITHUB_EVENT_NAME"] = "workflow_dispatch"
+    assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
+    assert project.record("metric-gate")["baseline"]["commit"] == base

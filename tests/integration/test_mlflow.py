@@ -58,6 +58,17 @@ def test_the_run_that_training_starts_itself_is_completed(named: tuple[Project, 
     assert run.data.metrics == {**METRICS, "epochs": 3.0}
 
 
+def test_training_sees_none_of_the_settings_that_we_give_our_own_client(named: tuple[Project, str], mlflow: str) -> None:
+    project, _ = named
+    project.trains(
+        f"import json, os\njson.dump({METRICS}, open('metrics.json', 'w'))\n"
+        "json.dump([name for name in os.environ if name.startswith('MLFLOW_')], open('seen.json', 'w'))\n"
+    )
+    project.run("train", "--tracking-uri", mlflow)
+    seen = json.loads((project.directory / "seen.json").read_text())
+    assert set(seen) == {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_CONTEXT"}
+
+
 def test_a_repeated_step_of_one_workflow_run_logs_once(named: tuple[Project, str], mlflow: str) -> None:
     project, model = named
     project.push_event("0" * 40, project.git("rev-parse", "HEAD"))

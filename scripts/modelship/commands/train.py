@@ -44,6 +44,7 @@ def work(space: Workspace, tracking_uri: str | None) -> Result:
 
     loaded = space.load()
     check_configured(loaded)
+    team = dict(os.environ)  # Before our own use of MLflow sets anything.
     key = training_key(space.event.repository, space.event.run_id, space.event.run_attempt, loaded.config.model)
     extra: dict[str, str] = {}
     runs: Any = None
@@ -58,7 +59,7 @@ def work(space: Workspace, tracking_uri: str | None) -> Result:
             "MLFLOW_EXPERIMENT_NAME": _experiment(loaded.config.model),
             **run_context(key),
         }
-    record = train(Training(loaded, space.git, space.run_directory, os.environ, extra))
+    record = train(Training(loaded, space.git, space.run_directory, team, extra))
     if record.status == "error":
         return Result(record, ExitCode.BAD_INPUT)
     keep_evidence(record, loaded, space.run_directory)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,7 +130,9 @@ class Git:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         # A repository's own configuration may name programs to run; none of these reads needs one.
-        quiet: Sequence[str] = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "diff.external=")
+        # In a container the checkout often belongs to another user, whom git would not trust.
+        settings = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "diff.external=", "safe.directory=*")
+        quiet = [part for setting in settings for part in ("-c", setting)]
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         try:
             return subprocess.run(["git", *quiet, *arguments], cwd=self.directory, env=environment, capture_output=True, check=False)

@@ -59,7 +59,7 @@ class Policy:
 
 def decide(request: Request) -> Decision:
     """Judge. Raises BadInput and InfrastructureError when there can be no verdict at all."""
-    base = request.base or request.event.base or request.git.merge_base()
+    base = find_base(request)
     policy = find_policy(request, base)
     limits = policy.loaded.require("gate.metrics")
     candidate, uncommitted = _candidate(request, policy.loaded)
@@ -72,6 +72,24 @@ def decide(request: Request) -> Decision:
             "the next pull request is compared with it."
         )
     return _conclude(request, base, policy, candidate, tuple(notices), found, judgement)
+
+
+def find_base(request: Request) -> str | None:
+    """The commit to compare with: the one that was asked for, the event's, or where this branch left the default one.
+
+    In a workflow a commit is never its own base: its run may just have been logged. At a terminal it is: the work tree is compared
+    with the last commit. After a forced push what was there before may be gone; there is no base then.
+    """
+    event = request.event
+    if request.base or (event.base and event.is_pull_request):
+        return request.base or event.base
+    if event.base:
+        try:
+            return request.git.resolve(event.base).sha
+        except BadInput:
+            return None
+    base = request.git.merge_base()
+    return None if event.name and base == event.head else base
 
 
 def find_policy(request: Request, base: str | None) -> Policy:

@@ -43,6 +43,7 @@ class Runs:
         # MLflow repeats a request 7 times by default, creates too, and waits minutes doing so.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
         self.tracking_uri = tracking_uri

@@ -190,7 +190,7 @@ def _dvc_for(command: str, directory: Path) -> Iterator[Path | None]:
     python = interpreter("dvc")
     with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
         script = Path(folder) / "dvc"
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(python)} -I -m dvc "$@"\n', encoding="utf-8")
+        script.write_text(f'#!/bin/sh\nDVC_NO_ANALYTICS=1 exec {shlex.quote(python)} -I -m dvc "$@"\n', encoding="utf-8")
         script.chmod(0o755)
         yield script.parent
 
