@@ -324,3 +324,27 @@ def test_the_margin_holds_to_the_digit(repository: Repository, candidate: float)
     base = repository.metrics(0.70, modelship__yaml=CONFIG)
     head = repository.commit()
     assert gate(repository, candidate, pull(base, head)).record.status == ("pass" if candidate >= 0.69 else "fail")
+
+
+def test_a_repository_hidden_in_the_work_tree_is_neither_read_nor_obeyed(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "project")
+    base = repository.commit(**{"models/a/modelship.yaml": CONFIG})
+    mark = tmp_path / "obeyed"
+    hidden = {
+        "HEAD": "ref: refs/heads/main\n",
+        "config": f"""[core]
+  bare = true
+[protocol "ext"]
+  allow = always
+[remote "origin"]
+  url = ext::sh -c "touch% {mark}"
+""",
+        "objects/kept": "",
+        "refs/heads/kept": "",
+    }
+    repository.commit(**{f"models/a/{name}": content for name, content in hidden.items()})
+
+    with pytest.raises(BadInput, match="git knows no commit"):
+        Git(repository.root / "models/a").resolve(base)
+
+    assert not mark.exists()

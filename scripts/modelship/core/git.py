@@ -129,9 +129,11 @@ class Git:
         return result.stdout
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        # A repository's own configuration may name programs to run; none of these reads needs one.
+        # A repository's own configuration may name programs to run; none of these reads needs one. Nor is a folder of the work
+        # tree a repository of its own because a pull request put a `HEAD`, a `config` and the rest of one there.
         # In a container the checkout often belongs to another user, whom git would not trust.
-        settings = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "diff.external=", "safe.directory=*")
+        hooks = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "diff.external=")
+        settings = (*hooks, "safe.directory=*", "safe.bareRepository=explicit")
         quiet = [part for setting in settings for part in ("-c", setting)]
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         try:
