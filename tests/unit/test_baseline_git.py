@@ -241,6 +241,29 @@ def test_a_shallow_clone_that_cannot_fetch_says_what_to_do(repository: Repositor
     assert caught.value.exit_code == ExitCode.BAD_INPUT
 
 
+def test_a_branch_of_origin_is_found_without_asking_origin(repository: Repository, tmp_path: Path) -> None:
+    wanted = repository.metrics(0.7)
+    repository.git("branch", "release")
+    repository.metrics(0.8)
+    clone = tmp_path / "clone"
+    repository.git("clone", "--quiet", str(repository.root), str(clone))
+    subprocess.run(["git", "remote", "set-url", "origin", "file:///nowhere"], cwd=clone, check=True)
+
+    assert find("git:release", clone).baseline.commit == wanted
+
+
+def test_a_fetch_leaves_a_whole_clone_whole(repository: Repository, tmp_path: Path) -> None:
+    repository.metrics(0.6)
+    clone = tmp_path / "clone"
+    repository.git("clone", "--quiet", f"file://{repository.root}", str(clone))
+    wanted = repository.metrics(0.7)
+    repository.git("branch", "release")
+
+    assert find("git:release", clone).baseline.commit == wanted
+
+    assert not (clone / ".git/shallow").exists()
+
+
 def test_no_repository_at_all(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="git knows no commit"):
         find("git:main", tmp_path)

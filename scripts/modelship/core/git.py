@@ -65,17 +65,20 @@ class Git:
         return prefix, head.strip() if result.returncode == 0 else None
 
     def resolve(self, ref: str) -> Commit:
-        """The commit that `ref` names; one that a shallow clone lacks is fetched from `origin`.
+        """The commit that `ref` names, here or on `origin`; what this clone lacks is fetched.
 
         Raises BadInput when there is no such commit.
         """
         if not _REF.fullmatch(ref):
             raise bad_input(f"`{ref}` is not a git ref.")
-        commit = self._commit(ref)
-        if commit is None and self._run("fetch", "--quiet", "--no-tags", "--depth=1", "origin", ref).returncode == 0:
-            commit = self._commit(ref) or self._commit("FETCH_HEAD")
+        # A runner checks out a commit: the other branches are there, but only as branches of `origin`.
+        commit = self._commit(ref) or self._commit(f"refs/remotes/origin/{ref}")
         if commit is None:
             shallow = self._text("rev-parse", "--is-shallow-repository") == "true"
+            # With `--depth` git would cut the history of a clone that has all of it.
+            if self._run("fetch", "--quiet", "--no-tags", *(["--depth=1"] if shallow else []), "origin", ref).returncode == 0:
+                commit = self._commit(ref) or self._commit("FETCH_HEAD")
+        if commit is None:
             remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it pushed?"
             raise bad_input(f"git knows no commit `{ref}`.", remedy)
         return commit
