@@ -262,3 +262,11 @@ def test_a_dispatched_run_on_a_branch_is_compared_with_where_it_began(project: P
     project.environment["GITHUB_EVENT_NAME"] = "workflow_dispatch"
     assert project.run("metric-gate", "--candidate", "metrics.json").exit_code == 0
     assert project.record("metric-gate")["baseline"]["commit"] == base
+
+
+def test_without_git_there_is_a_record_and_no_verdict(project: Project) -> None:
+    ran = project.run("metric-gate", "--candidate", "metrics.json", PATH="/nowhere")
+
+    assert ran.exit_code == 3, ran.log
+    assert project.record("metric-gate")["summary"] == "`git` is not installed."
+    assert "Traceback" not in ran.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 
@@ -180,3 +181,16 @@ def test_tables_that_training_makes_anew_are_to_be_validated_again(project: Proj
     assert project.run("train").outputs["tables-changed"] == "false"
     project.trains("open('metrics.json', 'w').write('{\"roc_auc\": 0.7}'); open('holdout.csv', 'w').write('a\\n2\\n')")
     assert project.run("train").outputs["tables-changed"] == "true"
+
+
+def test_a_name_that_is_no_text_is_an_error_with_an_annotation(project: Project) -> None:
+    folder = os.fsencode(project.directory) + b"/data-\xff"
+    os.mkdir(folder)
+    with open(folder + b"/raw.csv.dvc", "w", encoding="utf-8") as file:
+        file.write("outs:\n- md5: 0123456789abcdef0123456789abcdef\n  hash: md5\n  path: raw.csv\n")
+
+    ran = project.run("train", GITHUB_ACTIONS="true")
+
+    assert ran.exit_code == 2, ran.log
+    assert "::error title=modelship train::the record cannot be written" in ran.log
+    assert "Traceback" not in ran.log

@@ -116,7 +116,7 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
     record = msgspec.structs.replace(
         result.record,
         model=result.record.model or _model_name(space),
-        commit=result.record.commit or (space.git.head() if space else None),
+        commit=result.record.commit or _head(space),
         started_at=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 2),
         modelship=__version__,
@@ -142,7 +142,7 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
 def _write(space: Workspace, name: str, record: AnyRecord) -> bool:
     try:
         space.run_directory.write(name, record)
-    except (ModelshipError, OSError) as error:
+    except (ModelshipError, OSError, ValueError) as error:  # ValueError: a file name that is no text.
         problems = error.problems if isinstance(error, ModelshipError) else (Problem(f"the record cannot be written: {error}."),)
         for problem in problems:
             workflow.annotate("error", problem, f"modelship {name}")
@@ -157,6 +157,14 @@ def _digest(space: Workspace) -> str:
         return ""
 
 
+def _head(space: Workspace | None) -> str | None:
+    """The commit that is checked out, where git can tell."""
+    try:
+        return space.git.head() if space else None
+    except ModelshipError:
+        return None
+
+
 def _model_name(space: Workspace | None) -> str:
     """The model that an error's record speaks of; where this commit's configuration is broken, as the base commit calls it."""
     if space is None:
@@ -165,8 +173,8 @@ def _model_name(space: Workspace | None) -> str:
         return space.load().config.model
     except ModelshipError:
         name = space.config_path.name
-        raw = space.git.read(space.event.base, name) if space.event.base else None
     try:
+        raw = space.git.read(space.event.base, name) if space.event.base else None
         return parse_config(raw, name, space.directory).config.model if raw else ""
     except ModelshipError:
         return ""
