@@ -194,3 +194,12 @@ def test_a_name_that_is_no_text_is_an_error_with_an_annotation(project: Project)
     assert ran.exit_code == 2, ran.log
     assert "::error title=modelship train::the record cannot be written" in ran.log
     assert "Traceback" not in ran.log
+
+
+def test_training_that_commits_speaks_of_the_commit_that_it_was_given(project: Project) -> None:
+    head = project.git("rev-parse", "HEAD")
+    command = 'echo \'{"roc_auc": 0.75, "log_loss": 0.5}\' > metrics.json; git -c user.name=a -c user.email=a@b commit -qam auto'
+
+    assert project.run("train", "--run", command).exit_code == 0
+
+    assert project.record("train")["commit"] == head != project.git("rev-parse", "HEAD")

@@ -88,6 +88,7 @@ def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callab
     try:
         space = workspace(config_path, overrides)
         space.run_directory.remove(name)
+        _head(space)  # Kept from now on: training may commit what it wrote.
         result = work(space)
     except ModelshipError as error:
         result = _failed(name, error.problems, error.exit_code)
