@@ -184,10 +184,8 @@ def test_tables_that_training_makes_anew_are_to_be_validated_again(project: Proj
 
 
 def test_a_name_that_is_no_text_is_an_error_with_an_annotation(project: Project) -> None:
-    folder = os.fsencode(project.directory) + b"/data-\xff"
-    os.mkdir(folder)
-    with open(folder + b"/raw.csv.dvc", "w", encoding="utf-8") as file:
-        file.write("outs:\n- md5: 0123456789abcdef0123456789abcdef\n  hash: md5\n  path: raw.csv\n")
+    name = os.fsdecode(b"data-\xff/raw.csv.dvc")
+    project.write(name, "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  hash: md5\n  path: raw.csv\n")
 
     ran = project.run("train", GITHUB_ACTIONS="true")
 
@@ -203,3 +201,14 @@ def test_training_that_commits_speaks_of_the_commit_that_it_was_given(project: P
     assert project.run("train", "--run", command).exit_code == 0
 
     assert project.record("train")["commit"] == head != project.git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("command", ["printf 'epoch 1/9'; sleep 60", "printf 'epoch 1/9\\r'; exit 1", "printf 'done \\n '; exit 1"])
+def test_a_last_line_without_an_end_does_not_silence_what_follows(project: Project, command: str) -> None:
+    ran = project.run("train", "--run", command, "--timeout", "1s", GITHUB_ACTIONS="true")
+
+    assert ran.exit_code == 2
+    lines = ran.log.split("\n")
+    stopped = next(line for line in lines if line.startswith("::stop-commands::")).removeprefix("::stop-commands::")
+    assert f"::{stopped}::" in lines
+    assert any(line.startswith("::error") for line in lines)

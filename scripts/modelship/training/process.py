@@ -79,12 +79,13 @@ def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float)
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     rest = b""
+    is_inside_line = False
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                return False
+                break
             if not selector.select(min(left, 0.5)):
                 if process.poll() is not None:
                     break  # A background child still holds the pipe.
@@ -94,10 +95,13 @@ def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float)
                 break
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
+            is_inside_line = not chunk.endswith(b"\n")
             *lines, rest = (rest + chunk)[-1_000_000:].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
             tail.extend(_readable(line) for line in lines if line.strip())
     if rest.strip():
         tail.append(_readable(rest))
+    if is_inside_line:
+        # A progress bar, say. The runner obeys only what begins a line, and it is told next to obey again.
         sys.stdout.buffer.write(b"\n")
         sys.stdout.buffer.flush()
     while process.poll() is None:
