@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from modelship.core.records import MetricGateRecord
+from modelship.core.run_directory import RunDirectory
 from tests.project import CONFIG, Project
 
 BAD_METRICS = {
@@ -270,3 +272,14 @@ def test_without_git_there_is_a_record_and_no_verdict(project: Project) -> None:
     assert ran.exit_code == 3, ran.log
     assert project.record("metric-gate")["summary"] == "`git` is not installed."
     assert "Traceback" not in ran.log
+
+
+def test_what_is_said_of_very_many_metrics_still_fits_into_the_record(project: Project) -> None:
+    names = [f"segment_{number:03}_roc_auc" for number in range(300)]
+    limits = {name: {"max-regression": 0.1, "better": "higher"} for name in names}
+    project.write("candidate.json", json.dumps(dict.fromkeys(names, 0.7)))
+
+    ran = project.run("metric-gate", "--candidate", "candidate.json", "--metrics", json.dumps(limits), "--first-run", "allow")
+
+    assert ran.exit_code == 0, ran.log
+    assert isinstance(RunDirectory(project.directory / ".modelship").read("metric-gate"), MetricGateRecord)

@@ -20,7 +20,7 @@ from modelship.core.documents import parse_document
 from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
 from modelship.core.event import Event, read_event
 from modelship.core.git import Git
-from modelship.core.records import RECORDS, AnyRecord
+from modelship.core.records import MAX_TEXT, RECORDS, AnyRecord
 from modelship.core.run_directory import RunDirectory
 
 
@@ -118,6 +118,8 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
         result.record,
         model=result.record.model or _model_name(space),
         commit=result.record.commit or _head(space),
+        summary=_fitting(result.record.summary),
+        notices=tuple(map(_fitting, result.record.notices)),
         started_at=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 2),
         modelship=__version__,
@@ -156,6 +158,11 @@ def _digest(space: Workspace) -> str:
         return space.run_directory.digest()
     except BadInput:
         return ""
+
+
+def _fitting(text: str) -> str:
+    """As much of `text` as a record may hold: a longer one would not be believed by whoever reads it."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
 def _head(space: Workspace | None) -> str | None:

@@ -18,7 +18,9 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 Status = Literal["pass", "warn", "fail", "error"]
 """`pass` and `warn` exit 0, `fail` is a verdict of no (exit 1), `error` means that there is no verdict (exit 2 or 3)."""
 
-Text = Annotated[str, Meta(max_length=4000)]
+MAX_TEXT = 4000
+
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Scalar = str | int | float | bool | None
 

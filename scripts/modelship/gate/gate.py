@@ -190,7 +190,6 @@ def _conclude(
             *policy.notices,
             *_policy_changed(differences, policy, request),
             *_unheld_notice(unheld, found),
-            *filter(None, [found.notice]),
             *notices,
         ),
         baseline=found.baseline,
