@@ -304,6 +304,27 @@ def test_a_pull_request_that_brings_the_first_limits_is_told(repository: Reposit
     assert "is new in this pull request: it is judged by its own limits" in decision.record.notices[0]
 
 
+@pytest.mark.parametrize("name", ["good.json", "./good.json", "ROOT/good.json"])
+def test_a_pull_request_does_not_choose_the_file_that_it_is_compared_with(repository: Repository, name: str) -> None:
+    policy = CONFIG + f"  baseline: 'file:{name.replace('ROOT', str(repository.root))}'\n"
+    base = repository.commit(modelship__yaml=policy, good__json='{"roc_auc": 0.7}')
+    head = repository.commit(good__json='{"roc_auc": 0.55}')
+    decision = gate(repository, 0.56, pull(base, head))
+    assert decision.record.status == "fail"
+    assert decision.record.baseline
+    assert decision.record.baseline.source.endswith(f"good.json at base {base[:7]}")
+
+
+def test_a_baseline_file_that_a_pull_request_brings_is_refused(repository: Repository) -> None:
+    base = repository.commit(modelship__yaml=CONFIG + "  baseline: 'file:good.json'\n")
+    head = repository.commit(good__json='{"roc_auc": 0.55}')
+    with pytest.raises(BadInput, match="new in this pull request"):
+        gate(repository, 0.56, pull(base, head))
+    repository.git("rm", "--quiet", "--cached", "good.json")
+    head = repository.git("commit", "--quiet", "--message=x") or repository.git("rev-parse", "HEAD")
+    assert gate(repository, 0.56, pull(base, head)).record.status == "pass", "an earlier step may make it"
+
+
 def test_a_first_run_needs_leave(repository: Repository) -> None:
     base = repository.commit(modelship__yaml=CONFIG)
     head = repository.metrics(0.71)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Places:
     model: str
     runs: Callable[[], Runs] | None
     """Opens the MLflow server; None without a tracking URI."""
+    policy_commit: str | None = None
+    """The base commit, where its limits judge a pull request: a baseline that git holds is then read there, too."""
 
 
 def find_baseline(spec: str, places: Places) -> Found:
@@ -56,9 +59,7 @@ def find_baseline(spec: str, places: Places) -> Found:
         case "none":
             return Found(Baseline(kind="none", label="no baseline"), None)
         case "file":
-            path = places.directory / argument
-            metrics = read_metrics(read_document(path, argument))
-            return Found(Baseline(kind="file", label=argument, source=argument), metrics)
+            return _from_file(argument, places)
         case "git":
             return _from_git("git", places, argument, argument, required=True)
         case "base":
@@ -66,6 +67,22 @@ def find_baseline(spec: str, places: Places) -> Found:
         case "run" | "champion":
             return _from_mlflow(cast(Kind, kind), argument, places)
     raise bad_input(f"`{spec}` names no baseline.")
+
+
+def _from_file(name: str, places: Places) -> Found:
+    if places.policy_commit:
+        # The work tree is the pull request's: its author must not choose what it is compared with.
+        commit = places.git.resolve(places.policy_commit)
+        path = os.path.relpath(places.directory / name, places.directory)
+        raw = places.git.read(commit.sha, path)
+        if raw is not None:
+            source = f"{name} at base {commit.sha[:7]}"
+            baseline = Baseline(kind="file", label=name, source=source, commit=commit.sha, date=commit.date)
+            return Found(baseline, read_metrics(parse_document(raw, name)))
+        if places.git.read(places.git.head() or commit.sha, path) is not None:
+            raise bad_input(f"the baseline `{name}` is new in this pull request.", "Merge it first, or choose another baseline.")
+    metrics = read_metrics(read_document(places.directory / name, name))
+    return Found(Baseline(kind="file", label=name, source=name), metrics)
 
 
 def _from_base(places: Places) -> Found:

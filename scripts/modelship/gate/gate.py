@@ -55,6 +55,8 @@ class Policy:
     loaded: LoadedConfig
     source: str
     notices: tuple[str, ...] = ()
+    commit: str | None = None
+    """The base commit that it was read at; None where it is the work tree's own."""
 
 
 def decide(request: Request) -> Decision:
@@ -63,7 +65,7 @@ def decide(request: Request) -> Decision:
     policy = find_policy(request, base)
     limits = policy.loaded.require("gate.metrics")
     candidate, uncommitted = _candidate(request, policy.loaded)
-    found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy.loaded, base))
+    found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy, base))
     judgement = judge(limits, candidate, found.metrics, compare=found.baseline.kind != "none")
     notices = [found.notice] if found.notice else []
     if uncommitted and found.baseline.kind == "base" and not found.from_mlflow:
@@ -112,7 +114,7 @@ def find_policy(request: Request, base: str | None) -> Policy:
     except BadInput as error:
         notice = f"`{name}` at base {commit.sha[:7]} is not valid ({error}): this pull request is judged by its own limits."
         return Policy(own(), f"{name} of this pull request", (notice,))
-    return Policy(loaded, f"{name} at base {commit.sha[:7]}")
+    return Policy(loaded, f"{name} at base {commit.sha[:7]}", commit=commit.sha)
 
 
 def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, str]:
@@ -132,7 +134,8 @@ def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, str]:
     return Metrics(record.metrics, record.invalid_metrics), record.metrics_path if record.metrics_uncommitted else ""
 
 
-def _places(request: Request, loaded: LoadedConfig, base: str | None) -> Places:
+def _places(request: Request, policy: Policy, base: str | None) -> Places:
+    loaded = policy.loaded
     return Places(
         git=request.git,
         directory=request.directory,
@@ -141,6 +144,7 @@ def _places(request: Request, loaded: LoadedConfig, base: str | None) -> Places:
         registered_name=loaded.config.registered_name,
         model=loaded.config.model,
         runs=_open_runs(request.tracking_uri),
+        policy_commit=policy.commit,
     )
 
 
