@@ -325,6 +325,22 @@ def test_a_baseline_file_that_a_pull_request_brings_is_refused(repository: Repos
     assert gate(repository, 0.56, pull(base, head)).record.status == "pass", "an earlier step may make it"
 
 
+def test_what_the_base_branch_got_meanwhile_is_not_blamed_on_the_pull_request(repository: Repository) -> None:
+    repository.metrics(0.70, modelship__yaml=CONFIG)
+    repository.git("checkout", "--quiet", "-b", "idea")
+    head = repository.metrics(0.71, train__py="x")
+    repository.git("checkout", "--quiet", "main")
+    base = repository.metrics(0.70, modelship__yaml=CONFIG.replace("min: 0.5", "min: 0.6"), other__py="x")
+    repository.git("checkout", "--quiet", "idea")
+
+    decision = gate(repository, 0.71, pull(base, head))
+
+    assert decision.record.notices == ()
+    assert decision.record.metrics[0].allowed.endswith("≥ 0.6"), "the base branch's limits hold nevertheless"
+    assert decision.record.changes
+    assert [change.name for change in decision.record.changes.files] == ["metrics.json", "train.py"]
+
+
 def test_a_first_run_needs_leave(repository: Repository) -> None:
     base = repository.commit(modelship__yaml=CONFIG)
     head = repository.metrics(0.71)

@@ -90,6 +90,10 @@ class Git:
         base = self._text("merge-base", "HEAD", defaults[0]) if defaults else None
         return base or self.head()
 
+    def fork_point(self, base: str, head: str) -> str:
+        """The last commit that both have; `base` where a shallow clone cannot tell."""
+        return self._text("merge-base", base, head) or base
+
     def read(self, sha: str, path: str) -> bytes | None:
         """The file at `path` (relative to `directory`) as of commit `sha`, or None when the commit has none."""
         result = self._run("cat-file", "blob", f"{sha}:{_normal(self.prefix + path)}")

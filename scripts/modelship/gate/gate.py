@@ -248,7 +248,9 @@ def _changes(request: Request, base: str | None, loaded: LoadedConfig) -> Change
         before, after = request.git.resolve(base), request.git.resolve(head)
     except BadInput:
         return None  # For information only; a shallow clone shows it where the verdict needs the commit.
-    return changes(request.git, before.sha, after.sha, params=params, config=request.config_path.name)
+    # What the base branch has got since is not this commit's doing.
+    forked = request.git.fork_point(before.sha, after.sha)
+    return changes(request.git, forked, after.sha, params=params, config=request.config_path.name)
 
 
 def _others(candidate: Metrics, baseline: Metrics | None, judgement: Judgement) -> tuple[ValueChange, ...]:
