@@ -307,6 +307,18 @@ def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
+def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
+    """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
+    jobs = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]
+    kept = [step["with"] for job in jobs.values() for step in job["steps"] if "-artifact@" in step.get("uses", "")]
+    assert len(kept) == 3
+    for settings in kept:
+        # An artifact without an archive is called what its file is called.
+        named_after_content = "evidence-digest" in settings.get("name", "")
+        named_after_config = settings.get("archive") is False and settings["path"] == "${{ steps.named.outputs.page }}"
+        assert named_after_content or named_after_config
+
+
 @pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
 def test_the_workflow_uses_what_it_declares(path: Path) -> None:
     call = read(path)["on"]["workflow_call"]
