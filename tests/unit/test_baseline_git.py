@@ -325,6 +325,33 @@ def test_a_baseline_file_that_a_pull_request_brings_is_refused(repository: Repos
     assert gate(repository, 0.56, pull(base, head)).record.status == "pass", "an earlier step may make it"
 
 
+LOCK = (
+    "stages:\n  prepare:\n    outs:\n    - {path: data/test.csv, hash: md5, md5: A}\n    - {path: data/train.csv, hash: md5, md5: B}\n"
+)
+FOLDER = "outs:\n- {path: data, hash: md5, md5: A.dir}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ({"data/test.csv": "a"}, {"data/test.csv": "b"}, "`data/test.csv`"),
+        ({"rules.yaml": "a"}, {"rules.yaml": "b"}, "`rules.yaml`"),
+        ({"data/test.csv.dvc": FOLDER.replace("data", "test.csv")}, {"data/test.csv.dvc": None}, "`data/test.csv`"),
+        ({"data.dvc": FOLDER}, {"data.dvc": FOLDER.replace("A.dir", "B.dir")}, "`data/test.csv`"),
+        ({"dvc.lock": LOCK}, {"dvc.lock": LOCK.replace("A", "C")}, "`data/test.csv`"),
+        ({"dvc.lock": LOCK}, {"dvc.lock": LOCK.replace("B", "C")}, ""),
+        ({"data/test.csv": "a"}, {"data/test.csv.md": "b"}, ""),
+    ],
+)
+def test_a_pull_request_that_changes_what_it_is_judged_on_is_told(
+    repository: Repository, before: dict[str, str], after: dict[str, str | None], says: str
+) -> None:
+    base = repository.metrics(0.70, modelship__yaml=CONFIG + "data: {current: data/test.csv, expectations: rules.yaml}\n", **before)
+    head = repository.metrics(0.71, **after)
+    notices = gate(repository, 0.71, pull(base, head)).record.notices
+    assert [f"judged on: {says}." in notice for notice in notices] == ([True] if says else [])
+
+
 def test_what_the_base_branch_got_meanwhile_is_not_blamed_on_the_pull_request(repository: Repository) -> None:
     repository.metrics(0.70, modelship__yaml=CONFIG)
     repository.git("checkout", "--quiet", "-b", "idea")

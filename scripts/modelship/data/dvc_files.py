@@ -45,6 +45,12 @@ def data_sources_at(git: Git, sha: str) -> list[DataFile]:
     return _collect(names, lambda name: git.read(sha, name) or b"")
 
 
+def data_files_at(git: Git, sha: str) -> list[DataFile]:
+    """What the `*.dvc` and `dvc.lock` files of commit `sha` name, paths relative to git's directory."""
+    names = [name for name in git.files(sha) if _is_source(name) or posixpath.basename(name) == "dvc.lock"]
+    return _collect(names, lambda name: git.read(sha, name) or b"")
+
+
 def outdated_at(git: Git, sha: str) -> str | None:
     """Something that `dvc.lock` of commit `sha` was not made from although the commit holds it: a parameter or a file.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelship.core.config import CONFIG_NAME
@@ -10,7 +11,7 @@ from modelship.core.documents import flatten, parse_document
 from modelship.core.errors import BadInput
 from modelship.core.git import Git
 from modelship.core.records import Changes, ValueChange
-from modelship.data.dvc_files import data_sources_at
+from modelship.data.dvc_files import data_files_at, data_sources_at
 
 MOST = 100
 """Rows of each kind that a record keeps."""
@@ -37,6 +38,24 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
         )[:MOST],
         policy=_differences_within(git, base, head, config),
     )
+
+
+def changed_among(git: Git, base: str, head: str, paths: Iterable[str]) -> list[str]:
+    """Which of `paths` (files or folders, relative to the folder of modelship.yaml) are others in `head`, for git or for DVC."""
+    files = {change.path for change in git.changes(base, head)}
+    before = {file.path: file.hash for file in data_files_at(git, base)}
+    after = {file.path: file.hash for file in data_files_at(git, head)}
+    tracked = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+    def is_changed(path: str) -> bool:
+        path = posixpath.normpath(path)
+        in_git = posixpath.normpath(git.prefix + path)
+        return (
+            any(name == in_git or name.startswith(f"{in_git}/") for name in files)
+            or any(name == path or name.startswith(f"{path}/") or path.startswith(f"{name}/") for name in tracked)
+        )  # fmt: skip
+
+    return [path for path in paths if is_changed(path)]
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:

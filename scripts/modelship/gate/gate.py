@@ -18,7 +18,7 @@ from modelship.core.records import Changes, MetricGateRecord, MetricVerdict, Sta
 from modelship.core.run_directory import RunDirectory
 from modelship.core.words import count
 from modelship.gate.baseline import Found, Places, find_baseline
-from modelship.gate.changes import changes
+from modelship.gate.changes import changed_among, changes
 from modelship.gate.judge import Judgement, judge, worst_first
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ def _conclude(
         notices=(
             *policy.notices,
             *_policy_changed(differences, policy, request),
+            *_judge_changed(request, base, policy),
             *_unheld_notice(unheld, found),
             *notices,
         ),
@@ -237,20 +238,34 @@ def _policy_changed(differences: Changes | None, policy: Policy, request: Reques
     return (f"This pull request changes {request.config_path.name}: {shown}{more}. It is judged by {policy.source}.",)
 
 
-def _changes(request: Request, base: str | None, loaded: LoadedConfig) -> Changes | None:
+def _judge_changed(request: Request, base: str | None, policy: Policy) -> tuple[str, ...]:
+    commits = _commits(request, base) if policy.commit else None
+    data = policy.loaded.config.data
+    changed = changed_among(request.git, *commits, filter(None, (data.current, data.expectations))) if commits else []
+    if not changed:
+        return ()
+    names = " and ".join(f"`{name}`" for name in changed)
+    return (f"This pull request changes what it is judged on: {names}. Its numbers may not compare with the baseline's.",)
+
+
+def _commits(request: Request, base: str | None) -> tuple[str, str] | None:
+    """Where this commit left the base branch, and this commit. What the base branch has got since is not this commit's doing."""
     head = request.event.head or request.git.head()
-    if base is None or head is None:
+    if base is None or head is None or base == head:
         return None
-    if base == head:
-        return Changes()
-    params = loaded.config.train.params or "params.yaml"
     try:
         before, after = request.git.resolve(base), request.git.resolve(head)
     except BadInput:
         return None  # For information only; a shallow clone shows it where the verdict needs the commit.
-    # What the base branch has got since is not this commit's doing.
-    forked = request.git.fork_point(before.sha, after.sha)
-    return changes(request.git, forked, after.sha, params=params, config=request.config_path.name)
+    return request.git.fork_point(before.sha, after.sha), after.sha
+
+
+def _changes(request: Request, base: str | None, loaded: LoadedConfig) -> Changes | None:
+    if base is not None and base == (request.event.head or request.git.head()):
+        return Changes()
+    commits = _commits(request, base)
+    params = loaded.config.train.params or "params.yaml"
+    return changes(request.git, *commits, params=params, config=request.config_path.name) if commits else None
 
 
 def _others(candidate: Metrics, baseline: Metrics | None, judgement: Judgement) -> tuple[ValueChange, ...]:
