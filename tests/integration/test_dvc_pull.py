@@ -83,6 +83,24 @@ def test_everything_that_the_commit_names_is_there_and_verified(tracked: Project
     assert record["recomputed"] == []
 
 
+def test_a_folder_with_the_cache_elsewhere(tracked: Project) -> None:
+    dvc(tracked, "cache", "dir", "../shared-cache")
+    ran = tracked.run("dvc-pull")
+    assert ran.exit_code == 0, ran.log
+    assert "data/days" in [output["path"] for output in tracked.record("dvc-pull")["outputs"]]
+
+
+def test_a_folder_that_dvc_2_tracked(tracked: Project) -> None:
+    storage = tracked.directory.parent / "storage"
+    for part in (storage / "files" / "md5").iterdir():
+        shutil.copytree(part, storage / part.name)
+    for name in ("data/days.dvc", "data/raw.csv.dvc"):
+        tracked.write(name, (tracked.directory / name).read_text().replace("  hash: md5\n", ""))
+    tracked.commit("as DVC 2 wrote it")
+    ran = tracked.run("dvc-pull")
+    assert ran.exit_code == 0, ran.log
+
+
 def test_data_that_the_remote_lacks_is_named(tracked: Project) -> None:
     stored(tracked, b"a,b\n1,2\n").unlink()
 

@@ -150,8 +150,13 @@ def _state(path: Path, file: DataFile, root: Path) -> str:
 def _folder_state(path: Path, digest: str, root: Path) -> str:
     """A folder's hash is that of its listing, which DVC keeps in its cache."""
     plain = digest.removesuffix(".dir")
-    listing = root / ".dvc" / "cache" / "files" / "md5" / plain[:2] / f"{plain[2:]}.dir"
-    if not listing.is_file():
+    if _listing_of(path) == plain:
+        return "right"
+    # Something else may lie in the folder, too. DVC 2 had its cache one folder higher.
+    cache = root / ".dvc" / "cache"
+    candidates = (folder / plain[:2] / f"{plain[2:]}.dir" for folder in (cache / "files" / "md5", cache))
+    listing = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if listing is None:
         return "absent"
     raw = listing.read_bytes()
     if hashlib.md5(raw, usedforsecurity=False).hexdigest() != plain:
@@ -163,6 +168,13 @@ def _folder_state(path: Path, digest: str, root: Path) -> str:
         if _md5(child) != entry["md5"]:
             return "wrong"
     return "right"
+
+
+def _listing_of(path: Path) -> str:
+    """The hash of a folder's listing as DVC writes it (`Tree.as_bytes` of dvc-data), wherever its cache may be."""
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listing = json.dumps([{"md5": _md5(file), "relpath": name} for name, file in files])
+    return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
 
 
 def _md5(path: Path) -> str:
