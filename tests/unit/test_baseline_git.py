@@ -325,6 +325,22 @@ def test_a_baseline_file_that_a_pull_request_brings_is_refused(repository: Repos
     assert gate(repository, 0.56, pull(base, head)).record.status == "pass", "an earlier step may make it"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("params.toml", "lr = 0.1", ""),
+        ("params.toml", "lr = 0.2", "params.toml: lr"),
+        ("params.json", '{"lr": 0.2}', "params.json: lr"),
+        ("params.py", "lr = 0.2", ""),
+        ("elsewhere.yaml", None, ""),
+    ],
+)
+def test_an_outgrown_baseline_is_said_where_it_can_be_known(repository: Repository, name: str, content: str | None, says: str) -> None:
+    lock = f"stages: {{train: {{cmd: x, params: {{{name}: {{lr: 0.1}}}}}}}}"
+    base = repository.metrics(0.7, **{"dvc.lock": lock, **({name: content} if content else {})})
+    assert (f"`{says}` has changed" in find("base", repository.root, base=base).notice) == bool(says)
+
+
 LOCK = (
     "stages:\n  prepare:\n    outs:\n    - {path: data/test.csv, hash: md5, md5: A}\n    - {path: data/train.csv, hash: md5, md5: B}\n"
 )

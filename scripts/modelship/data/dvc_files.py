@@ -63,7 +63,10 @@ def outdated_at(git: Git, sha: str) -> str | None:
         if not isinstance(stage, dict):
             continue
         for path, locked in (stage.get("params") or {}).items():
-            present = flatten(_read_yaml(path, git.read(sha, path) or b""))
+            try:
+                present = flatten(parse_document(git.read(sha, path) or b"", path).data)
+            except BadInput:
+                continue  # Python, say, or beside another dvc.yaml: nothing that could be compared.
             changed = [name for name, value in flatten(locked).items() if present.get(name) != value]
             if changed:
                 return f"{path}: {changed[0]}"
