@@ -114,6 +114,26 @@ def test_run_and_champion(named: tuple[Project, str], mlflow: str) -> None:
     assert (baseline["label"], baseline["commit"]) == ("champion v1", project.git("rev-parse", "HEAD"))
 
 
+def test_names_that_mlflow_refuses_are_logged_and_compared(named: tuple[Project, str], mlflow: str) -> None:
+    project, _ = named
+    metrics = {"precision@10": 0.8, "precision_10": 0.1, "a//b": 1, "../up": 2, "/top": 3, "": 4, "x" * 251: 5, "f1 (macro)": 0.6}
+    project.trains(f"import json\njson.dump({metrics}, open('metrics.json', 'w'))\n")
+    project.write("params.yaml", "'features[0]': hour\n'': nothing\n")
+    limits = "{precision@10: &limit {max-regression: 0.05, better: higher}, f1 (macro): *limit}"
+    base = project.commit()
+    ran = project.run("train", "--tracking-uri", mlflow)
+    assert ran.exit_code == 0, ran.log
+    run = MlflowClient(mlflow).get_run(ran.outputs["mlflow-run"])
+    assert len(run.data.metrics) == len(metrics)
+    assert sorted(run.data.params.values()) == ["hour", "nothing"]
+    project.write("worse.json", '{"precision@10": 0.7, "f1 (macro)": 0.6}')
+    gate = ("metric-gate", "--candidate", "worse.json", "--tracking-uri", mlflow, "--metrics", limits)
+    for baseline in (f"run:{run.info.run_id}", "base"):
+        assert project.run(*gate, "--baseline", baseline, "--base", base).exit_code == 1
+        verdicts = {verdict["metric"]: verdict["state"] for verdict in project.record("metric-gate")["metrics"]}
+        assert verdicts == {"precision@10": "fail", "f1 (macro)": "pass"}
+
+
 def test_an_infinite_baseline_is_no_baseline_to_pass_against(named: tuple[Project, str], mlflow: str) -> None:
     project, model = named
     client = MlflowClient(mlflow)

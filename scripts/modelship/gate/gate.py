@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,10 @@ def decide(request: Request) -> Decision:
     limits = policy.loaded.require("gate.metrics")
     candidate, uncommitted = _candidate(request, policy.loaded)
     found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy, base))
+    if found.metrics and (found.from_mlflow or found.baseline.kind in ("champion", "run")):
+        from modelship.registry.names import with_names
+
+        found = replace(found, metrics=with_names(found.metrics, {**limits, **candidate.values}))
     judgement = judge(limits, candidate, found.metrics, compare=found.baseline.kind != "none")
     notices = [found.notice] if found.notice else []
     if uncommitted and found.baseline.kind == "base" and not found.from_mlflow:

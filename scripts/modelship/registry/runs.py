@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from modelship.core.errors import InfrastructureError, infrastructure
 from modelship.core.metrics import Metrics, why_not_a_metric
 from modelship.core.records import Scalar
+from modelship.registry.names import mlflow_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,8 +96,10 @@ class Runs:
             run = found[0] if found else self._create(experiment, key)
             run_id: str = run.info.run_id
             now = int(datetime.now(UTC).timestamp() * 1000)
-            new_metrics = [Metric(name, value, now, 0) for name, value in metrics.items() if run.data.metrics.get(name) != value]
-            new_params = [Param(name, str(value)[:6000]) for name, value in params.items() if name not in run.data.params]
+            named_metrics = {mlflow_name(name): value for name, value in metrics.items()}
+            named_params = {mlflow_name(name): value for name, value in params.items()}
+            new_metrics = [Metric(name, value, now, 0) for name, value in named_metrics.items() if run.data.metrics.get(name) != value]
+            new_params = [Param(name, str(value)[:6000]) for name, value in named_params.items() if name not in run.data.params]
             new_tags = [RunTag(name, value[:5000]) for name, value in {**tags, TAG_KEY: key}.items()]
             for start in range(0, max(len(new_params), 1), _PARAMS_AT_ONCE):
                 self._client.log_batch(run_id, params=new_params[start : start + _PARAMS_AT_ONCE])
@@ -164,6 +167,8 @@ class _answering:  # noqa: N801 - reads as a phrase after `with`
         if absent and self.absent_is_none:
             return True
         host = urlsplit(self.uri).hostname or self.uri
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise infrastructure(f"the MLflow server at {host} refused: {str(error)[:300]}.") from None
         raise infrastructure(
             f"the MLflow server at {host} did not answer: {str(error)[:300]}.", "Is the tracking URI right?"
         ) from None
