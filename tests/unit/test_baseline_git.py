@@ -171,6 +171,17 @@ def test_a_metrics_file_that_was_a_link(repository: Repository) -> None:
         find("base", repository.root, base=base)
 
 
+def test_limits_behind_a_link_are_those_of_the_base(repository: Repository) -> None:
+    (repository.root / "policy").mkdir()
+    (repository.root / "modelship.yaml").symlink_to("policy/strict.yaml")
+    base = repository.metrics(0.70, policy_in_strict__yaml=CONFIG)
+    head = repository.metrics(0.60, policy_in_strict__yaml=CONFIG.replace("0.01", "0.5"))
+    decision = gate(repository, 0.60, pull(base, head))
+    assert decision.record.status == "fail"
+    assert decision.record.policy.endswith(f"at base {base[:7]}")
+    assert "max-regression`: 0.01 → 0.5" in decision.record.notices[0]
+
+
 @pytest.mark.parametrize("ref", ["nowhere", "v9", "0" * 40, "f" * 40])
 def test_an_unknown_ref(repository: Repository, ref: str) -> None:
     repository.metrics(0.7)

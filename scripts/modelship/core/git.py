@@ -18,6 +18,7 @@ _DEFAULT_BRANCHES = (
     "refs/heads/main",
     "refs/heads/master",
 )
+_LONGEST_LINK = 4096
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
 
 
@@ -95,8 +96,19 @@ class Git:
         return self._text("merge-base", base, head) or base
 
     def read(self, sha: str, path: str) -> bytes | None:
-        """The file at `path` (relative to `directory`) as of commit `sha`, or None when the commit has none."""
-        result = self._run("cat-file", "blob", f"{sha}:{_normal(self.prefix + path)}")
+        """The file at `path` (relative to `directory`) as of commit `sha`, or None when the commit has none.
+
+        A link is followed to where it leads inside of that commit; one that leads out of it gives its own text.
+        """
+        inside = _normal(self.prefix + path)
+        result = self._run("cat-file", "blob", f"{sha}:{inside}")
+        if result.returncode == 0 and b"\n" not in result.stdout and len(result.stdout) < _LONGEST_LINK:
+            entry = self._run("ls-tree", "-z", "--full-tree", sha, "--", f":(literal){inside}").stdout
+            if entry.startswith(b"120000 "):
+                asked = f"{sha}:{inside}\n".encode(errors="surrogateescape")
+                told, _, followed = self._run("cat-file", "--batch", "--follow-symlinks", given=asked).stdout.partition(b"\n")
+                if told.split(b" ")[1:2] == [b"blob"]:
+                    return followed.removesuffix(b"\n")
         return result.stdout if result.returncode == 0 else None
 
     def files(self, sha: str) -> list[str]:
@@ -135,7 +147,7 @@ class Git:
             raise infrastructure(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
         return result.stdout
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         # A repository's own configuration may name programs to run; none of these reads needs one. Nor is a folder of the work
         # tree a repository of its own because a pull request put a `HEAD`, a `config` and the rest of one there.
         # In a container the checkout often belongs to another user, whom git would not trust.
@@ -144,7 +156,9 @@ class Git:
         quiet = [part for setting in settings for part in ("-c", setting)]
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         try:
-            return subprocess.run(["git", *quiet, *arguments], cwd=self.directory, env=environment, capture_output=True, check=False)
+            return subprocess.run(
+                ["git", *quiet, *arguments], cwd=self.directory, env=environment, input=given, capture_output=True, check=False
+            )
         except FileNotFoundError:
             raise InfrastructureError(*infrastructure("`git` is not installed.").problems) from None
 
