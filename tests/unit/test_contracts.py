@@ -307,6 +307,16 @@ def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
+def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
+    steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
+    given = [str(value) for step in steps for value in {**step.get("with", {}), **step.get("env", {})}.values()]
+    about_mlflow = [value for value in given if "mlflow" in value]
+    assert len(about_mlflow) == 3
+    for value in about_mlflow:
+        assert value.startswith("${{ !github.event.pull_request && (")
+        assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)) && " in value
+
+
 def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
     jobs = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]
