@@ -283,3 +283,19 @@ def test_what_is_said_of_very_many_metrics_still_fits_into_the_record(project: P
 
     assert ran.exit_code == 0, ran.log
     assert isinstance(RunDirectory(project.directory / ".modelship").read("metric-gate"), MetricGateRecord)
+
+
+@pytest.mark.parametrize("at_base", [None, "gaet: {}\n"], ids=["none at base", "a broken one at base"])
+def test_a_pull_request_that_sets_its_own_limits_is_never_quietly_green(project: Project, at_base: str | None) -> None:
+    (project.directory / "modelship.yaml").unlink()
+    if at_base:
+        project.write("modelship.yaml", at_base)
+    base = project.commit("before")
+    project.write("modelship.yaml", CONFIG)
+    head = project.commit("limits")
+    project.pull_request_event(base, head)
+
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+
+    assert (ran.exit_code, ran.outputs["status"]) == (0, "warn")
+    assert "its own limits" in project.record("metric-gate")["notices"][0]

@@ -21,6 +21,7 @@ _PREFIX = "MODELSHIP_PULL_REQUEST_"
 
 @click.command("pull-request")
 @config_option
+@click.option("--dvc-pull", type=bool, default=True, show_default=True, help="Whether to fetch data, where the repository uses DVC.")
 @click.option("--validate", type=bool, default=True, show_default=True, help="Whether to check the data.")
 @click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
 @click.option("--tracking-uri", help="The MLflow server for baselines; MLFLOW_TRACKING_URI without it.")
@@ -29,6 +30,7 @@ _PREFIX = "MODELSHIP_PULL_REQUEST_"
 @click.option("--report-url", help="Where the report page can be read, for the link in the comment.")
 def command(
     config: Path,
+    dvc_pull: bool,
     validate: bool,
     base: str | None,
     tracking_uri: str | None,
@@ -40,7 +42,7 @@ def command(
     from modelship.data.dvc_remotes import find_dvc_root
 
     steps: list[tuple[str, dict[str, str | None]]] = []
-    if find_dvc_root(config.parent):
+    if dvc_pull and find_dvc_root(config.parent):
         steps.append(("dvc-pull", {"CREDENTIALS": credentials}))
     if validate:
         steps.append(("validate", {}))
@@ -77,7 +79,7 @@ def _step(name: str, config: Path, inputs: Mapping[str, str | None]) -> tuple[Ex
     variables = {f"MODELSHIP_{name.upper().replace('-', '_')}_{key}": value for key, value in inputs.items() if value}
     environment = {key: value for key, value in os.environ.items() if not key.startswith(_PREFIX)}
     if name == "train":
-        environment.pop("MLFLOW_TRACKING_URI", None)
+        environment = {key: value for key, value in environment.items() if not key.startswith("MLFLOW_TRACKING_")}
     with tempfile.NamedTemporaryFile(prefix="modelship-outputs-") as file:
         environment |= {**variables, "GITHUB_OUTPUT": file.name}
         workflow.say(f"▶ {name}")

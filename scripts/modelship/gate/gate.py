@@ -57,6 +57,8 @@ class Policy:
     notices: tuple[str, ...] = ()
     commit: str | None = None
     """The base commit that it was read at; None where it is the work tree's own."""
+    is_own: bool = False
+    """Whether a pull request sets the limits that it is judged by, for want of any at its base."""
 
 
 def decide(request: Request) -> Decision:
@@ -110,14 +112,13 @@ def find_policy(request: Request, base: str | None) -> Policy:
     commit = request.git.resolve(base)
     raw = request.git.read(commit.sha, request.config_path.name)
     if raw is None:
-        return Policy(
-            own(), f"{name} of this pull request", (f"`{name}` is new in this pull request: it is judged by its own limits.",)
-        )
+        notice = f"`{name}` is new in this pull request: it is judged by its own limits."
+        return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)
     try:
         loaded = parse_config(raw, name, request.directory, request.overrides)
     except BadInput as error:
         notice = f"`{name}` at base {commit.sha[:7]} is not valid ({error}): this pull request is judged by its own limits."
-        return Policy(own(), f"{name} of this pull request", (notice,))
+        return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)
     return Policy(loaded, f"{name} at base {commit.sha[:7]}", commit=commit.sha)
 
 
@@ -186,7 +187,7 @@ def _conclude(
     elif judgement.fails:
         status, code = "fail", ExitCode.VERDICT_NO
     else:
-        status, code = ("warn" if unheld else "pass"), ExitCode.PASS
+        status, code = ("warn" if unheld or policy.is_own else "pass"), ExitCode.PASS
     differences = _changes(request, base, policy.loaded)
     verdicts = tuple(worst_first(judgement.verdicts))
     record = MetricGateRecord(
