@@ -240,7 +240,8 @@ def test_a_baseline_that_the_base_commit_has_outgrown_is_said(project: Project) 
 
     project.run("metric-gate", "--candidate", "metrics.json")
 
-    assert "`params.yaml: learning_rate` has changed" in project.record("metric-gate")["notices"][0]
+    (notice,) = project.record("metric-gate")["notices"]
+    assert "`params.yaml: learning_rate` has changed" in notice
 
 
 def test_the_first_push_is_not_compared_with_itself(project: Project) -> None:
