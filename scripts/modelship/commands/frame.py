@@ -136,7 +136,9 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
             outputs["evidence-digest"] = _digest(space)
     for problem in record.problems:
         workflow.annotate("error", problem, f"modelship {name}")
-    workflow.say(f"modelship {name}: {record.status} · {record.summary} · {seconds:.1f} s")
+    # The problems were shown a line above.
+    summary = "" if record.problems else f" · {record.summary}"
+    workflow.say(f"modelship {name}: {record.status}{summary} · {seconds:.1f} s")
     workflow.set_outputs(outputs)
     sys.stdout.flush()
     sys.exit(exit_code)
