@@ -420,6 +420,12 @@ def test_the_model_s_name_comes_from_option_configuration_or_records(team: Team,
     assert wrong.outputs["conclusion"] == "failure"
 
 
+def test_a_configuration_with_an_error_elsewhere_still_names_the_model(checkout: Project) -> None:
+    checkout.write("modelship.yaml", CONFIG.replace("baseline:", "basline:"))
+    checkout.run("train")
+    assert checkout.record("train")["model"] == "flight-delay"
+
+
 def _structs(records: Mapping[str, Found]) -> Iterator[tuple[str, AnyRecord]]:
     for name, record in records.items():
         assert isinstance(record, msgspec.Struct)

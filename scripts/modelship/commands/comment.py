@@ -131,7 +131,7 @@ def _model_name(space: Workspace, options: Options, records: Mapping[str, Found]
             names = (getattr(record, "model", "") for record in records.values())
             name = next(filter(None, names), None)
     if not name:
-        raise bad_input("the model's name is not known.", f"Set `model` in {space.config_path}, or give `--model`.")
+        raise bad_input(f"the model's name is not known: {space.config_path} does not tell it.", "Mend the file, or give `--model`.")
     if not _MODEL.fullmatch(name):
         raise bad_input(f"`{name[:100]}` is no name for a model.", "Use letters, digits, dot, dash and underscore.")
     return name

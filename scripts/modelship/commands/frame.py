@@ -15,8 +15,8 @@ import msgspec
 
 from modelship import __version__
 from modelship.core import workflow
-from modelship.core.config import CONFIG_NAME, LoadedConfig, load_config, parse_config
-from modelship.core.documents import parse_document
+from modelship.core.config import CONFIG_NAME, LoadedConfig, Name, load_config, parse_config
+from modelship.core.documents import parse_document, read_document
 from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
 from modelship.core.event import Event, read_event
 from modelship.core.git import Git
@@ -176,7 +176,10 @@ def _head(space: Workspace | None) -> str | None:
 
 
 def _model_name(space: Workspace | None) -> str:
-    """The model that an error's record speaks of; where this commit's configuration is broken, as the base commit calls it."""
+    """The model that an error's record speaks of.
+
+    Where this commit's configuration is broken it is what the base commit calls it, else what can be read of it all the same.
+    """
     if space is None:
         return ""
     try:
@@ -185,6 +188,17 @@ def _model_name(space: Workspace | None) -> str:
         name = space.config_path.name
     try:
         raw = space.git.read(space.event.base, name) if space.event.base else None
-        return parse_config(raw, name, space.directory).config.model if raw else ""
+        if raw:
+            return parse_config(raw, name, space.directory).config.model
     except ModelshipError:
+        pass
+    return _model_in(space.config_path)
+
+
+def _model_in(path: Path) -> str:
+    """The key `model` of a configuration with an error elsewhere."""
+    try:
+        data = read_document(path, path.name).data
+        return msgspec.convert(data.get("model") if isinstance(data, dict) else None, Name)
+    except (ModelshipError, msgspec.ValidationError):
         return ""
