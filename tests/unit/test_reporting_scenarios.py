@@ -371,11 +371,17 @@ def test_worst_comes_first_and_unchanged_last() -> None:
     assert [row.metric for row in report.metrics.rows] == ["absent", "failed", "unsure", "tight", "better", "same"]
 
 
+def test_a_problem_starts_its_sentence_with_a_capital_and_a_name_stays_as_it_is() -> None:
+    for message, says in (("training failed.", "Training failed."), ("`x` is missing.", "x is missing.")):
+        records = good() | {"metric-gate": judged((), status="error", problems=(Problem(message),), summary=message)}
+        assert plain(report_on(records).cause) == f"Blocked by 1 of 4 checks. {says}"
+
+
 def test_several_problems_are_all_shown() -> None:
     problems = (Problem("first.", "Do this.", "modelship.yaml", 3), Problem("second."))
     report = report_on(good() | {"metric-gate": judged((), status="error", problems=problems, summary="first.")})
     assert report.headline == "the model was not judged"
-    assert plain(report.cause).endswith("modelship.yaml:3 first. Do this. And 1 more problem.")
+    assert plain(report.cause).endswith("modelship.yaml:3: first. Do this. And 1 more problem.")
     comment = render_comment(report)
     assert "<details open><summary>2 problems</summary>" in comment
     assert "second." in comment

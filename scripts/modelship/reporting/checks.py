@@ -98,6 +98,8 @@ def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
     count = sum(check.blocks for check in checks)
     record = records.get(blocking.name)
     why = _metric_cause(record) if isinstance(record, MetricGateRecord) and record.status == "fail" else blocking.sentence
+    if blocking.ending == "error" and why and isinstance(why[0], str):
+        why = (why[0][:1].upper() + why[0][1:], *why[1:])
     return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *why)
 
 
@@ -109,7 +111,7 @@ def first_blocking(checks: tuple[Check, ...]) -> Check | None:
 def problem_line(problem: Problem) -> Line:
     """A problem with the place it points at."""
     where = f"{problem.path}:{problem.line}" if problem.path and problem.line else problem.path
-    place: Line = (Code(where), " ") if where else ()
+    place: Line = (Code(where), ": ") if where else ()
     return line(*place, *prose(problem.message), *prose(f" {problem.remedy}" if problem.remedy else ""))
 
 
