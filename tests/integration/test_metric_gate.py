@@ -50,7 +50,7 @@ BAD_CONFIGURATION = {
     "unknown key": (CONFIG.replace("baseline:", "basline:"), "Did you mean `baseline`?", 4),
     "typo in a limit": (CONFIG.replace("max-regression: 0.005", "max-regresion: 0.005"), "Did you mean `max-regression`?", 6),
     "no limits": ("model: m\n", "`gate.metrics` is not set", None),
-    "unknown direction": (CONFIG.replace("roc_auc", "my_score_x"), "higher or lower is better", 6),
+    "typo in a metric": (CONFIG.replace("roc_auc", "roc_aucc"), "Did you mean `roc_auc`?", 6),
     "not a limit": (CONFIG.replace("{max-regression: 1%}", "{max-regression: 1 %}"), "gate.metrics.log_loss.max-regression", 7),
 }
 

@@ -48,12 +48,8 @@ def judge(limits: Mapping[str, Limit], candidate: Metrics, baseline: Metrics | N
     for name, limit in limits.items():
         better = limit.better or direction(name)
         if better is None:
-            problems.append(
-                Problem(
-                    f"`gate.metrics.{name}`: it is not known whether higher or lower is better.",
-                    "Add `better: higher` or `better: lower`.",
-                )
-            )
+            known = name in candidate.values or name in candidate.invalid
+            problems.append(_no_direction(name) if known else _absent(name, candidate, "the candidate's metrics"))
             continue
         verdict, problem = _verdict(name, limit, better, candidate, baseline, compare)
         verdicts.append(verdict)
@@ -107,8 +103,16 @@ def _unusable(name: str, verdict: object, metrics: Metrics, where: str, **number
         return verdict("invalid", reason, **numbers), Problem(
             f"`{name}` in {where} is no number: {reason}.", "Training must write a finite one."
         )
-    hint = did_you_mean(name, [*metrics.values, *metrics.invalid])
-    return verdict("missing", "missing", **numbers), Problem(f"`{name}` is not in {where}.", hint)
+    return verdict("missing", "missing", **numbers), _absent(name, metrics, where)
+
+
+def _absent(name: str, metrics: Metrics, where: str) -> Problem:
+    return Problem(f"`{name}` is not in {where}.", did_you_mean(name, [*metrics.values, *metrics.invalid]))
+
+
+def _no_direction(name: str) -> Problem:
+    message = f"`gate.metrics.{name}`: it is not known whether higher or lower is better."
+    return Problem(message, "Add `better: higher` or `better: lower`.")
 
 
 def _broken_limit(limit: Limit, value: float) -> str:
