@@ -64,7 +64,7 @@ class Train(_Section, frozen=True, kw_only=True):
     params: Annotated[FilePath, Meta(description="The parameters file; `params.yaml` is found by itself.")] | None = None
     predictions: Annotated[FilePath, Meta(description="The predictions file that training writes.")] | None = None
     model: Annotated[FilePath, Meta(description="The MLflow model folder that training writes.")] | None = None
-    timeout: Annotated[Duration, Meta(description="When training is stopped.")] = "6h"
+    timeout: Annotated[Duration, Meta(description="When training is stopped, as `60m`.")] = "6h"
     python: Annotated[str, Meta(min_length=1, description="The team's Python interpreter.")] = "python"
 
 
@@ -202,6 +202,8 @@ def _with(data: Any, keys: list[str], value: Any) -> Any:
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _PATTERN = re.compile(r"matching regex (['\"].*)$", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
+_TYPES = {"str": "text", "object": "a mapping", "array": "a list", "float": "a number", "int": "a number", "bool": "true or false"}
+_TYPE_NAMES = re.compile(r"`((?:{0})(?: \| (?:{0}))*)`".format("|".join([*_TYPES, "null"])))
 
 
 def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> Problem:
@@ -227,16 +229,25 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
     value: Any = data
     for part in at:
         value = value[part] if isinstance(value, dict) and part in value else None
-    shown = "" if isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
+    shown = "" if value is None or isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
     pattern = _PATTERN.search(reason)
     if pattern:
         import ast
 
+        hint = _HINTS[ast.literal_eval(pattern.group(1))]
         return Problem(
-            f"`{dotted}` is `{_one_line(value)}`.", _HINTS[ast.literal_eval(pattern.group(1))], document.name, document.line(at)
+            f"`{dotted}` is `{_one_line(value)}`.", f"Allowed: {hint[0].lower()}{hint[1:]}", document.name, document.line(at)
         )
-    reason = reason[0].lower() + reason[1:].replace("`str`", "text").replace("`object`", "a mapping").replace("`null`", "nothing")
+    if reason.startswith("Invalid enum value"):
+        return Problem(f"`{dotted}` is `{_one_line(value)}`.", f"Allowed: {_choices(at)}.", document.name, document.line(at))
+    reason = reason[0].lower() + _TYPE_NAMES.sub(_type_names, reason[1:]).replace(">= 0.0", "of at least 0")
     return Problem(f"`{dotted}`: {reason}.{shown}", _describe(at), document.name, document.line(at))
+
+
+def _type_names(match: re.Match[str]) -> str:
+    """msgspec's "`float | null`" as "a number"."""
+    names = dict.fromkeys(_TYPES.get(name, name) for name in match[1].split(" | ") if name != "null")
+    return " or ".join(names) or "nothing"
 
 
 def _one_line(value: Any) -> str:
@@ -298,6 +309,12 @@ def _describe(at: Path_) -> str:
         if "description" in option and option.get("type") != "null":
             return str(option["description"])
     return ""
+
+
+def _choices(at: Path_) -> str:
+    node = _schema_at(at)
+    values: list[str] = next((option["enum"] for option in (node, *node.get("anyOf", [])) if "enum" in option), [])
+    return " or ".join(f"`{value}`" for value in values)
 
 
 def json_schema() -> dict[str, Any]:
