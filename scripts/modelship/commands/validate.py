@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_ANNOTATIONS = 10
 
+_TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship pull-request --validate false` at a terminal"
+
 
 @click.command("validate")
 @frame.config_option
@@ -48,7 +50,7 @@ def validate(space: frame.Workspace) -> frame.Result:
 
     loaded = space.load()
     tables = _tables(loaded)
-    path = loaded.require("data.expectations")
+    path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
     specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix())
     started = time.monotonic()
     workflow.say("Loading Great Expectations")
@@ -77,7 +79,8 @@ def _tables(loaded: LoadedConfig) -> list[Table]:
     roles: tuple[tuple[Literal["reference", "current"], str | None], ...] = (("reference", data.reference), ("current", data.current))
     named = [(role, path) for role, path in roles if path is not None]
     if not named:
-        raise BadInput(loaded.problem("neither `data.reference` nor `data.current` is set.", "Name at least one table.", at="data"))
+        message = "neither `data.reference` nor `data.current` is set."
+        raise BadInput(loaded.problem(message, f"Name at least one table, or {_TURN_OFF}.", at="data"))
     return [
         Table(
             role=role,

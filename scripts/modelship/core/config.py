@@ -142,13 +142,13 @@ class LoadedConfig(msgspec.Struct, frozen=True):
         """A problem that points at the dotted key `at`."""
         return Problem(message, remedy, self.document.name, self.document.line(tuple(at.split("."))))
 
-    def require(self, key: str) -> Any:
-        """The value at the dotted kebab-case `key`. Raises BadInput when the team did not set it."""
+    def require(self, key: str, remedy: str = "Add it, or give it as an option or an input.") -> Any:
+        """The value at the dotted kebab-case `key`. Raises BadInput, with the remedy, when the team did not set it."""
         value: Any = self.config
         for part in key.split("."):
             value = getattr(value, part.replace("-", "_"))
         if value is None:
-            raise BadInput(self.problem(f"`{key}` is not set.", "Add it, or give it as an input.", at=key))
+            raise BadInput(self.problem(f"`{key}` is not set.", remedy, at=key))
         return value
 
 

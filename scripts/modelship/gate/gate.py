@@ -65,7 +65,7 @@ def decide(request: Request) -> Decision:
     """Judge. Raises BadInput and InfrastructureError when there can be no verdict at all."""
     base = find_base(request)
     policy = find_policy(request, base)
-    limits = policy.loaded.require("gate.metrics")
+    limits = policy.loaded.require("gate.metrics", "Say what must hold, as `roc_auc: {max-regression: 1%}`.")
     candidate, uncommitted = _candidate(request, policy.loaded)
     found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy, base))
     if found.metrics and (found.from_mlflow or found.baseline.kind in ("champion", "run")):
