@@ -607,6 +607,19 @@ def test_a_workflow_that_calls_modelship_under_another_name(make_repo: MakeRepo)
     repo.init(folder="churn")
 
 
+def test_the_next_step_is_a_preview_that_works(make_repo: MakeRepo) -> None:
+    bare = make_repo({"train.py": ""}).run("init", "--config", "gate.yaml")
+    assert "`modelship pull-request --config gate.yaml --validate false`" in bare.output
+    expectations = "- expect_column_to_exist: {column: late}\n"
+    checked = make_repo({"train.py": "", "train.csv": "late\n1\n", "expectations.yaml": expectations}, name="checked").run("init")
+    assert "`modelship pull-request`" in checked.output
+
+
+def test_a_metrics_file_that_is_not_written_yet_is_no_file_without_metrics(make_repo: MakeRepo) -> None:
+    result = make_repo({"train.py": 'open("metrics.json", "w")\n'}).run("init")
+    assert "metrics: metrics.json (train.py names it; no metric in it yet)" in result.output
+
+
 def test_print_writes_nothing(make_repo: MakeRepo) -> None:
     repo = make_repo({"train.py": "", "metrics.json": metrics(f1=0.5), CONFIG: "model: mine\n"})
     before = repo.snapshot()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,4 +111,14 @@ def _tell(facts: Facts, proposal: Proposal, say: Callable[[str], None], written:
         for number, line in enumerate(proposal.undecided, 1):
             say(f"  {number}. {line}")
     if written:
-        say("\nNext: read both files, commit them, and open a pull request.")
+        say(f"\nNext: read both files, try them with `{_preview(facts, written[0])}`, commit them, and open a pull request.")
+
+
+def _preview(facts: Facts, config: str) -> str:
+    """The command that shows the comment."""
+    command = ["modelship", "pull-request"]
+    if config != CONFIG_NAME:
+        command += ["--config", config]
+    if not facts.can_validate:
+        command += ["--validate", "false"]
+    return shlex.join(command)

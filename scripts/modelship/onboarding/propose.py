@@ -288,15 +288,12 @@ def _found(facts: Facts, gated: tuple[KnownMetric, ...]) -> list[str]:
 
     if facts.dvc:
         things = f"{facts.dvc.tracks} {'file or stage' if facts.dvc.tracks == 1 else 'files and stages'}"
-        said.append(f"DVC: {things}, remote: {facts.dvc.kind or 'none that a runner can be told of'}")
+        said.append(f"DVC: {things}, {f'remote: {facts.dvc.kind}' if facts.dvc.kind else 'no remote that a runner can use'}")
     if facts.mlflow:
         said.append(f"MLflow: {shown(facts.mlflow)}")
     say("training", facts.run)
     if facts.metrics:
-        numbers = f"{len(facts.metrics.known)} known metrics" if len(facts.metrics.known) != 1 else "1 known metric"
-        said.append(
-            f"metrics: {shown(facts.metrics.path)} ({numbers}{', gated: ' if gated else ''}{', '.join(shown(m.name) for m in gated)})"
-        )
+        said.append(f"metrics: {shown(facts.metrics.path)} ({_numbers(facts.metrics, gated)})")
     say("parameters", facts.params)
     say("predictions", facts.predictions)
     say("model folder", facts.model_folder)
@@ -309,6 +306,14 @@ def _found(facts: Facts, gated: tuple[KnownMetric, ...]) -> list[str]:
     if facts.branch.why:
         said.append(f"default branch: {shown(facts.branch.value)} ({facts.branch.why})")
     return said
+
+
+def _numbers(metrics: MetricsFile, gated: tuple[KnownMetric, ...]) -> str:
+    """What the metrics file holds, in a few words."""
+    if not metrics.known and not metrics.unknown:
+        return f"{shown(metrics.why)}; no metric in it yet" if metrics.why else "no metric in it yet"
+    known = f"{len(metrics.known)} known metrics" if len(metrics.known) != 1 else "1 known metric"
+    return f"{known}, gated: {', '.join(shown(metric.name) for metric in gated)}" if gated else known
 
 
 def _undecided(facts: Facts, gated: tuple[KnownMetric, ...]) -> list[str]:
