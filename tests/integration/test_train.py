@@ -99,6 +99,7 @@ def test_workflow_commands_in_the_log_are_stopped_while_training_prints(project:
     ("code", "says"),
     [
         ("import sys; print('no such column: hour'); sys.exit(7)", "exit status 7"),
+        ("import os; os.kill(os.getpid(), 9)", "ended by signal 9. Most likely there was not enough memory"),
         ("pass", "left `metrics.json` as it was"),
         ("import os; os.remove('metrics.json')", "did not write `metrics.json`"),
         ("open('metrics.json', 'w').write('{\"roc_auc\": 0.7')", "ends too early"),

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -130,9 +131,12 @@ def _results(
     if finished.timed_out:
         return nothing, Problem(f"training was stopped after {timeout}: `{shown}`.", "Make it faster or raise `train.timeout`.")
     if finished.exit_status != 0:
-        return nothing, Problem(
-            f"training failed: `{shown}` ended with exit status {finished.exit_status}.", "Its last lines are in the log."
-        )
+        status = finished.exit_status
+        ended = f"ended with exit status {status}" if status > 0 else f"was ended by signal {-status}"
+        # A shell gives 128 and the signal for a child of its own.
+        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        remedy = "Most likely there was not enough memory." if killed else "Its last lines are in the log."
+        return nothing, Problem(f"training failed: `{shown}` {ended}.", remedy)
     path = directory / metrics_path
     after = _stamp(path)
     if after is None:
