@@ -90,13 +90,12 @@ def action_page(name: str) -> str:
         _inputs(action),
         "## Outputs",
         table(["output", "what it is"], ((code(key), value["description"]) for key, value in action["outputs"].items())),
-        f"Exit codes and options: [modelship {name}](../../docs/reference/commands.md#modelship-{name}). "
-        f"What the record holds: [records](../../docs/reference/records.md{_record_anchor(name)}).",
+        f"Exit codes and options: [modelship {name}](../../docs/reference/commands.md#modelship-{name}).{_record_link(name)}",
     )
 
 
-def _record_anchor(name: str) -> str:
-    return f"#{name}" if name in records.RECORDS else ""
+def _record_link(name: str) -> str:
+    return f" What the record holds: [records](../../docs/reference/records.md#{name})." if name in records.RECORDS else ""
 
 
 def _about(name: str, action: Mapping[str, Any]) -> str:
@@ -210,7 +209,8 @@ def configuration_page() -> str:
     return page(
         "modelship.yaml",
         f"{root.get('description', '')} An unknown key or a wrong type is an error that names the line. "
-        "Editors complete the file with [modelship.schema.json](../modelship.schema.json).",
+        "Editors complete the file with [modelship.schema.json](../modelship.schema.json). "
+        "A whole one: [the template's](../../template-repo/modelship.yaml).",
         table(
             ["key", "what it is", "type", "default"],
             ((code(key), about, kind, default) for key, about, kind, default in _keys(root, schema, "")),
@@ -297,6 +297,7 @@ def _command(name: str) -> click.Command:
 def commands_page() -> str:
     """`docs/reference/commands.md`."""
     parts = [
+        "`modelship` is `scripts/run` of a clone of this repository; `alias modelship=~/.modelship/scripts/run` calls it so.",
         "Every option can come from the environment as well: `--base` of `modelship metric-gate` from `MODELSHIP_METRIC_GATE_BASE`. "
         "That is how the actions hand their inputs over.",
         "## Exit codes",
@@ -325,13 +326,19 @@ def _help(command: click.Command, name: str) -> str:
 # Records -------------------------------------------------------------------------------------------------------------------------
 
 
+def _listed(names: Iterable[str]) -> str:
+    *some, last = (code(name) for name in names)
+    return f"{', '.join(some)} and {last}"
+
+
 def records_page() -> str:
     """`docs/reference/records.md`."""
     notes = {**_field_notes(records), **_field_notes(errors)}
     common = [field.name for field in msgspec.structs.fields(records.Record)]
     parts = [
-        "Every command writes `.modelship/<command>.json` beside `modelship.yaml`. A record says what it is in `record` "
-        "(name and version of the format); a field or a value that is not listed here makes it invalid.",
+        f"{_listed(records.RECORDS)} each write `.modelship/<command>.json` beside `modelship.yaml`. "
+        "A record says what it is in `record` (name and version of the format); "
+        "a field or a value that is not listed here makes it invalid.",
         "## Every record",
         _fields(records.Record, notes, keep=common),
     ]

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "Run the team's training and record what it produced.",
     "metric-gate": "Judge the candidate against the baseline.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
-    "pull-request": "All of the above in a row, in one job or at a terminal.",
+    "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
     "schema": "Print the JSON Schema of modelship.yaml.",
 }
 
