@@ -111,7 +111,7 @@ def _edit(change: tuple[str, str]) -> Callable[[str], str]:
 
 def _described(change: tuple[str, str]) -> str:
     old, new = (part.strip() for part in change)
-    return f"`{old}` becomes `{new}`" if new else f"`{old}` goes"
+    return f"`{old}` becomes `{new}`" if new else f"without `{old.removeprefix('- ')}`"
 
 
 def _require(holds: bool, otherwise: str) -> None:
