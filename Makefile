@@ -74,4 +74,4 @@ node_modules: package-lock.json
 	@touch node_modules
 
 clean: ## Remove what make has made in this folder.
-	rm -rf node_modules build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf node_modules build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
