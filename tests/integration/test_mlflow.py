@@ -151,3 +151,11 @@ def test_a_server_that_does_not_answer_ends_training_before_it_begins(project: P
     assert project.run("train", "--tracking-uri", nowhere, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0").exit_code == 3
     assert not (project.directory / "trained").exists()
     assert project.run("metric-gate", "--candidate", "metrics.json", "--tracking-uri", nowhere).exit_code == 3
+
+
+def test_a_password_in_the_address_is_not_shown(project: Project) -> None:
+    uri = f"http://user:secret@127.0.0.1:{free_port()}"
+    judged = project.run("metric-gate", "--candidate", "metrics.json", "--tracking-uri", uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert judged.exit_code == 3
+    assert "did not answer" in judged.log
+    assert "secret" not in judged.log + str(project.record("metric-gate"))

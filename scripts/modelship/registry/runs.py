@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -168,7 +169,11 @@ class _answering:  # noqa: N801 - reads as a phrase after `with`
             return True
         host = urlsplit(self.uri).hostname or self.uri
         if error.error_code == "INVALID_PARAMETER_VALUE":
-            raise infrastructure(f"the MLflow server at {host} refused: {str(error)[:300]}.") from None
-        raise infrastructure(
-            f"the MLflow server at {host} did not answer: {str(error)[:300]}.", "Is the tracking URI right?"
-        ) from None
+            raise infrastructure(f"the MLflow server at {host} refused: {_reason(error)}.") from None
+        raise infrastructure(f"the MLflow server at {host} did not answer: {_reason(error)}.", "Is the tracking URI right?") from None
+
+
+def _reason(error: Exception) -> str:
+    """What MLflow says, without a password in the address, and without the chain of exceptions behind it."""
+    said = str(error).partition(" with exception ")[0]
+    return re.sub(r"//[^\s/]*@", "//", said)[:300].rstrip(".")
