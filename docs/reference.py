@@ -31,11 +31,16 @@ BEGIN, END = "<!-- actions:begin -->", "<!-- actions:end -->"
 WIDTH = 100
 
 SAMPLES = {
-    "metric-gate": {"candidate": "metrics.json", "baseline": "file:baseline.json", "metrics": "{roc_auc: {min: 0.7}}"},
-    "train": {"run": "python train.py", "metrics": "metrics.json"},
+    "metric-gate": {
+        "model": "churn",
+        "candidate": "metrics.json",
+        "baseline": "file:baseline.json",
+        "metrics": "{roc_auc: {min: 0.7}}",
+    },
+    "train": {"model": "churn", "run": "python train.py", "metrics": "metrics.json"},
     "comment": {"github-token": "${{ github.token }}"},
 }
-"""Inputs that a first use of an action shows."""
+"""Inputs that a first use of an action shows: enough of them to do without a modelship.yaml."""
 
 
 # Markdown ------------------------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_a_short_file_has_careful_defaults() -> None:
         ('model: m\ntrain: {timeout: "60m\\n"}\n', 2, "`train.timeout`", "90s"),
         ('model: m\ngate: {baseline: "base\\n"}\n', 2, "`gate.baseline`", "champion"),
         ('model: m\ngate: {metrics: {f1: {max-regression: "1%\\n"}}}\n', 2, "`gate.metrics.f1.max-regression`", "1%"),
-        ("data: {}\n", 1, "the key `model` is missing.", "Add it."),
+        ("data: {}\n", 1, "the key `model` is missing.", "Add it, or give it"),
         ("- model\n", 1, "is not a mapping", "modelship init"),
         ("model: m\nmodel: n\n", 2, "has the key `model` twice.", ""),
         ("model: m\ngate: [\n", 3, "is not valid YAML", ""),

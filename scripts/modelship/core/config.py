@@ -222,9 +222,9 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
     if missing:
         return Problem(
             f"the key `{'.'.join(map(str, (*at, missing.group(1))))}` is missing.",
-            "Add it.",
+            "Add it, or give it as an option or an input.",
             document.name,
-            document.line(at) or 1,
+            document.line(at) or (1 if document.data else None),  # Without a file there is no line.
         )
     value: Any = data
     for part in at:
