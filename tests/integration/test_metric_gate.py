@@ -152,6 +152,7 @@ def test_what_changed_is_read_from_git(project: Project) -> None:
     base = project.git("rev-parse", "HEAD")
     project.write("params.yaml", "learning_rate: 0.2\ndepth: 3\nfeatures: [temp]\n")
     project.write("data/raw.csv.dvc", "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: raw.csv\n")
+    project.write("storage/files/md5/01/23456789abcdef0123456789abcdef", "a row\n")
     project.write("src/features.py", "x = 1\n")
     head = project.commit()
     project.pull_request_event(base, head)
@@ -164,7 +165,7 @@ def test_what_changed_is_read_from_git(project: Project) -> None:
         {"name": "learning_rate", "before": "0.1", "after": "0.2"},
     ]
     assert [change["name"] for change in changes["data"]] == ["data/raw.csv"]
-    assert "src/features.py" in [change["name"] for change in changes["files"]]
+    assert [change["name"] for change in changes["files"]] == ["params.yaml", "src/features.py"]
 
 
 def test_training_of_another_commit_is_not_judged(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,13 +17,15 @@ from modelship.data.dvc_files import data_files_at, data_sources_at
 MOST = 100
 """Rows of each kind that a record keeps."""
 
+_BOOKKEEPING = re.compile(r".*(dvc\.lock|\.dvc|\.gitignore|(^|/)files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?)", re.DOTALL)
+"""What git and DVC keep for themselves, a DVC remote inside the repository included: no source files."""
+
 
 def changes(git: Git, base: str, head: str, *, params: str | None, config: str = CONFIG_NAME) -> Changes:
     """What a reader should know of `head` against `base`; paths are relative to the folder of modelship.yaml."""
     files = git.changes(base, head)
     data_before = {file.path: file.hash for file in data_sources_at(git, base)}
     data_after = {file.path: file.hash for file in data_sources_at(git, head)}
-    bookkeeping = ("dvc.lock", ".dvc", ".gitignore")
     return Changes(
         params=_differences_within(git, base, head, params) if params else (),
         data=_differences(
@@ -34,7 +37,7 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
                 name=change.path[:300], before=None if change.status == "A" else "", after=None if change.status == "D" else ""
             )
             for change in files
-            if not change.path.endswith(bookkeeping)
+            if not _BOOKKEEPING.fullmatch(change.path)
         )[:MOST],
         policy=_differences_within(git, base, head, config),
     )
