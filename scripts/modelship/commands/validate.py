@@ -109,8 +109,12 @@ def _check(expectations: Expectations, table: Table) -> TableResult:
         validation = result.validation
         with workflow.commands_stopped():
             workflow.say(f"{validation.rows:,} rows, {validation.columns} columns")
+            # A workflow's log folds them away; at a terminal what holds would push the verdict off the screen.
             for entry in validation.expectations:
-                workflow.say(_line(entry))
+                if workflow.in_workflow() or not entry.holds:
+                    workflow.say(_line(entry))
+            if not workflow.in_workflow():
+                workflow.say(f"{sum(entry.holds for entry in validation.expectations)} of {len(validation.expectations)} hold")
             if result.unchecked:
                 workflow.say(f"not checked, because a check before them failed: {result.unchecked} of {len(expectations.specs)}")
             for problem in result.problems:
