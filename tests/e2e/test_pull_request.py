@@ -94,7 +94,7 @@ def test_comment_of_somebody_else_with_our_marker_is_left_alone(story: tuple[Com
 
 def test_report_page_is_an_artifact_that_the_comment_links_to(story: tuple[Comment, Moment, Moment]) -> None:
     _, bad, _ = story
-    report = bad.run.artifacts["report-modelship.html"]
+    report = bad.run.artifacts["report-flight-delay.html"]
     assert report.url in bad.ours.body
     assert "roc_auc" in report.file.read_text(encoding="utf-8")
 

@@ -304,12 +304,12 @@ def test_the_command_answers_the_pull_request(team: Team, checkout: Project) -> 
     assert "run 42" in body
     assert body.rstrip().endswith(MARK)
     assert ran.outputs["conclusion"] == "failure"
-    assert ran.outputs["report"].endswith("report.html")
+    assert ran.outputs["report"].endswith("report-flight-delay.html")
     assert ran.outputs["comment-url"] == _url(team)
     assert ran.outputs["check-run-url"]
     assert body.replace(MARK, "").strip() == ran.summary.strip()
     assert (checkout.directory / ".modelship/comment.md").read_text().strip() == body.strip()
-    assert "<title>🔴 flight-delay" in (checkout.directory / ".modelship/report.html").read_text()
+    assert "<title>🔴 flight-delay" in (checkout.directory / ".modelship/report-flight-delay.html").read_text()
     assert "✗ flight-delay: roc_auc fell" in ran.log
 
 
@@ -325,7 +325,7 @@ def test_render_only_asks_github_nothing(team: Team, checkout: Project) -> None:
     assert ran.summary == ""
     assert ran.outputs["conclusion"] == "success"
     assert [request.path for request in team.server.door.requests if not request.path.startswith("/app/")] == []
-    assert (checkout.directory / ".modelship/report.html").is_file()
+    assert (checkout.directory / ".modelship/report-flight-delay.html").is_file()
 
 
 def test_empty_inputs_are_not_given(team: Team, checkout: Project) -> None:
@@ -383,12 +383,12 @@ def test_links_in_the_run_directory_are_not_followed(team: Team, checkout: Proje
     leave(checkout, good(), team.head)
     precious = checkout.directory.parent / "precious"
     precious.write_text("precious")
-    (checkout.directory / ".modelship/report.html").symlink_to(precious)
+    (checkout.directory / ".modelship/report-flight-delay.html").symlink_to(precious)
     (checkout.directory / ".modelship/comment.md").symlink_to(precious)
     ran = comment(checkout, team)
     assert ran.exit_code == 0, ran.log
     assert precious.read_text() == "precious"
-    assert (checkout.directory / ".modelship/report.html").read_text().startswith("<!doctype html>")
+    assert (checkout.directory / ".modelship/report-flight-delay.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_linked_run_directory_is_refused(team: Team, checkout: Project) -> None:

@@ -153,6 +153,15 @@ def test_a_remote_that_cannot_be_used_is_bad_input(tracked: Project, arrange: tu
     assert says in tracked.record("dvc-pull")["summary"]
 
 
+def test_a_pipeline_without_data_and_without_a_remote_makes_everything_anew(project: Project) -> None:
+    dvc(project, "init", "--quiet")
+    project.write("dvc.yaml", "stages:\n  make:\n    cmd: echo 1 > table.csv\n    outs: [table.csv]\n")
+    dvc(project, "repro", "--quiet")
+    (project.directory / "table.csv").unlink()
+    assert project.run("dvc-pull").exit_code == 0
+    assert project.record("dvc-pull")["recomputed"] == ["table.csv"]
+
+
 def test_an_unknown_remote_names_the_nearest(tracked: Project) -> None:
     ran = tracked.run("dvc-pull", "--remote", "storag")
     assert ran.exit_code == 2

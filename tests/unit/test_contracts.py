@@ -325,8 +325,8 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     for settings in kept:
         # An artifact without an archive is called what its file is called.
         named_after_content = "evidence-digest" in settings.get("name", "")
-        named_after_config = settings.get("archive") is False and settings["path"] == "${{ steps.named.outputs.page }}"
-        assert named_after_content or named_after_config
+        named_after_model = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
+        assert named_after_content or named_after_model
 
 
 @pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from modelship.core.records import Changes, MetricGateRecord, TrainRecord, ValidateRecord, ValueChange
+from modelship.core.words import counted
 from modelship.reporting import html, markdown, numbers, terminal
 from modelship.reporting.checks import Found
 from modelship.reporting.inline import Code, Link, line, plain, prose, shorten
@@ -222,7 +223,7 @@ def test_the_terminal_table_is_aligned() -> None:
     lines = terminal.render(report_on(bad())).splitlines()
     start = next(index for index, text in enumerate(lines) if text.startswith("  metric"))
     header, *rows = lines[start : start + 4]
-    for column in ("base 3f2a91c", "this PR", "change", "allowed"):
+    for column in ("base 3f2a91c", "this PR", "change (+ is better)", "allowed"):
         end = header.index(column) + len(column)
         assert all(row[end - 1] != " " and row[end] == " " for row in rows)
     assert max(map(len, lines)) <= 100
@@ -290,8 +291,8 @@ def test_as_many_decimals_as_carry_meaning(values: tuple[float | None, ...], cha
         (numbers.size(812), "812 B"),
         (numbers.size(4_100_000), "4.1 MB"),
         (numbers.size(3 * 10**13), "30.0 TB"),
-        (numbers.counted(1, "row"), "1 row"),
-        (numbers.counted(12_000, "row"), "12,000 rows"),
+        (counted(1, "row"), "1 row"),
+        (counted(12_000, "row"), "12,000 rows"),
     ],
 )
 def test_numbers_read_as_people_write_them(written: str, expected: str) -> None:

@@ -154,14 +154,17 @@ def _facts(event: Event, records: Mapping[str, Found], report_url: str | None) -
 
 
 def _write_files(space: Workspace, report: Report) -> Path:
-    """Write `report.html` and `comment.md` into the run directory; returns the path of the page."""
+    """Write `comment.md` and the page into the run directory; returns the path of the page.
+
+    The page is named after the model: an artifact that is uploaded as it is takes its file's name, and a run may have several.
+    """
     from modelship.reporting.html import render_page
     from modelship.reporting.markdown import render_comment
 
     folder = space.run_directory.path
     space.run_directory.create()
     _replace(folder / "comment.md", render_comment(report))
-    return _replace(folder / "report.html", render_page(report))
+    return _replace(folder / f"report-{report.model}.html", render_page(report))
 
 
 def _replace(path: Path, text: str) -> Path:

@@ -15,6 +15,7 @@ import modelship
 from modelship.commands.frame import config_option
 from modelship.core import workflow
 from modelship.core.errors import ExitCode, ModelshipError
+from modelship.core.git import Git
 
 _PREFIX = "MODELSHIP_PULL_REQUEST_"
 
@@ -41,6 +42,8 @@ def command(
     """Pull, validate, train, judge and answer, in one job. At a terminal: see the comment before you push."""
     from modelship.data.dvc_remotes import find_dvc_root
 
+    if base:
+        _check(base, config)
     steps: list[tuple[str, dict[str, str | None]]] = []
     if dvc_pull and find_dvc_root(config.parent):
         steps.append(("dvc-pull", {"CREDENTIALS": credentials}))
@@ -63,6 +66,16 @@ def command(
     published, outputs = _step("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})
     workflow.set_outputs(outputs)
     sys.exit(verdict or published)
+
+
+def _check(base: str, config: Path) -> None:
+    """A base that does not exist shows before training, not after it."""
+    try:
+        Git(config.parent).resolve(base)
+    except ModelshipError as error:
+        for problem in error.problems:
+            workflow.annotate("error", problem, "modelship pull-request")
+        sys.exit(error.exit_code)
 
 
 def _forget(config: Path, name: str) -> None:

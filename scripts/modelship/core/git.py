@@ -80,7 +80,7 @@ class Git:
             if self._run("fetch", "--quiet", "--no-tags", *(["--depth=1"] if shallow else []), "origin", ref).returncode == 0:
                 commit = self._commit(ref) or self._commit("FETCH_HEAD")
         if commit is None:
-            remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it pushed?"
+            remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it fetched, or pushed?"
             raise bad_input(f"git knows no commit `{ref}`.", remedy)
         return commit
 

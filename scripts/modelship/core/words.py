@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def count(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """`1 file`, `2 files`, `1,000 files`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

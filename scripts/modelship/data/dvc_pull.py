@@ -15,7 +15,7 @@ from modelship.core import workflow
 from modelship.core.environments import interpreter
 from modelship.core.errors import BadInput, Problem, bad_input, infrastructure
 from modelship.core.records import DataFile, DvcPullRecord
-from modelship.core.words import count
+from modelship.core.words import counted
 from modelship.data.dvc_files import data_files, output_remotes, source_paths
 from modelship.data.dvc_remotes import Remote, find_dvc_root, read_remotes
 
@@ -45,15 +45,19 @@ def pull(request: Pull) -> DvcPullRecord:
     tracked = data_files(request.directory)
     if not tracked:
         raise bad_input("DVC tracks nothing here.", "Track data with `dvc add`, or leave this step out.")
-    remotes = read_remotes(root).needed(request.remote, output_remotes(request.directory))
-    _fetch(request, remotes)
     sources = source_paths(request.directory)
+    configured = read_remotes(root)
+    # Without data of its own, and without a remote, a pipeline makes everything anew.
+    is_needed = bool(sources or configured.by_name or request.remote)
+    remotes = configured.needed(request.remote, output_remotes(request.directory)) if is_needed else []
+    if remotes:
+        _fetch(request, remotes)
     outputs, recomputed = _verify(request.directory, root, tracked, sources, remotes)
     amount = sum(file.bytes or 0 for file in outputs)
-    left = f"; {count(len(recomputed), 'stage output')} left to training" if recomputed else ""
+    left = f"; {counted(len(recomputed), 'stage output')} left to training" if recomputed else ""
     return DvcPullRecord(
         status="pass",
-        summary=f"{count(len(outputs), 'output')}, {amount / 1e6:.1f} MB, verified{left}",
+        summary=f"{counted(len(outputs), 'output')}, {amount / 1e6:.1f} MB, verified{left}",
         remotes=tuple(f"{remote.name} ({remote.kind})" for remote in remotes),
         outputs=tuple(outputs),
         recomputed=tuple(recomputed),

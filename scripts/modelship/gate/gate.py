@@ -16,7 +16,7 @@ from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import Changes, MetricGateRecord, MetricVerdict, Status, TrainRecord, ValueChange
 from modelship.core.run_directory import RunDirectory
-from modelship.core.words import count
+from modelship.core.words import counted
 from modelship.gate.baseline import Found, Places, find_baseline
 from modelship.gate.changes import changed_among, changes
 from modelship.gate.judge import Judgement, judge, worst_first
@@ -287,8 +287,8 @@ def _summary(verdicts: tuple[MetricVerdict, ...], found: Found) -> str:
     failed = [verdict for verdict in verdicts if verdict.state == "fail"]
     if not failed:
         if all(verdict.state == "no-baseline" for verdict in verdicts):
-            return f"{count(len(verdicts), 'metric')} within absolute limits; there is no baseline yet"
-        return f"{count(len(verdicts), 'metric')} held against {found.baseline.label}"
+            return f"{counted(len(verdicts), 'metric')} within absolute limits; there is no baseline yet"
+        return f"{counted(len(verdicts), 'metric')} held against {found.baseline.label}"
     first = failed[0]
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
     before = f"{first.baseline:.4g} → " if first.baseline is not None else ""

@@ -8,9 +8,10 @@ from typing import Literal
 
 from modelship.core.errors import Problem
 from modelship.core.records import RECORDS, AnyRecord, Baseline, MetricGateRecord, MetricVerdict, TrainRecord, ValidateRecord
+from modelship.core.words import counted
 from modelship.reporting.blocks import Light
 from modelship.reporting.inline import Code, Line, Strong, line, prose
-from modelship.reporting.numbers import counted, decimals_for, number, rough
+from modelship.reporting.numbers import decimals_for, number, rough
 
 
 @dataclass(frozen=True)

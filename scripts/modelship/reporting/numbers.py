@@ -77,11 +77,6 @@ def size(bytes_: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """`1 file`, `2 files`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
 def _magnitude(value: float) -> int:
     """The power of ten of the first digit; 0 for zero."""
     return math.floor(math.log10(value)) if value else 0

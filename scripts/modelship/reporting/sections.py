@@ -19,10 +19,11 @@ from modelship.core.records import (
     ValidateRecord,
     ValueChange,
 )
+from modelship.core.words import counted
 from modelship.reporting.blocks import Block, Light, Log, MetricRow, MetricTable, Paragraph, Row, Section, Table, key_values
 from modelship.reporting.checks import Found, is_regression, problem_line
 from modelship.reporting.inline import Code, Line, Link, Strong, line, prose
-from modelship.reporting.numbers import MAX_DECIMALS, MINUS, NOTHING, counted, decimals_for, duration, number, signed, size
+from modelship.reporting.numbers import MAX_DECIMALS, MINUS, NOTHING, decimals_for, duration, number, signed, size
 
 _STATE_LIGHTS: dict[State, Light] = {
     "missing": "fail",

@@ -23,7 +23,7 @@ from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import DataFile, Scalar, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
-from modelship.core.words import count
+from modelship.core.words import counted
 from modelship.data.dvc_files import data_files, file_hash
 from modelship.training.interpreter import ask_interpreter
 from modelship.training.process import Finished, run_command, training_environment
@@ -76,7 +76,7 @@ def train(training: Training) -> TrainRecord:
     return TrainRecord(
         model=loaded.config.model,
         status="error" if problem else "pass",
-        summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {count(len(found.values), 'metric')}",
+        summary=str(problem) if problem else f"trained in {finished.seconds:.0f} s, {counted(len(found.values), 'metric')}",
         problems=(problem,) if problem else (),
         notices=tuple(notices),
         command=command[:4000],
