@@ -8,8 +8,8 @@ PYTHON = $(shell scripts/run --prepare dev)
 # Asked once, when a recipe first needs it.
 PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could not be made))
 PYTEST = $(SCRATCH) $(PY) -m pytest
-LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	--no-emit-find-links --python-version 3.11
+LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	--python-version 3.11
 CAPABILITIES = data dvc dvc-azure dvc-gs dvc-s3 dvc-ssh github registry
 
 # Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
@@ -64,7 +64,7 @@ format: ## Format the code.
 
 locks: UV = $(shell scripts/run --uv)
 locks: ## Compile requirements/ anew from pyproject.toml.
-	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 	$(LOCK) pyproject.toml -o requirements/core.txt
 	for extra in $(CAPABILITIES); do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit; done
 	$(LOCK) pyproject.toml --extra data --extra dvc-s3 --extra github --extra registry --group dev -o requirements/dev.txt

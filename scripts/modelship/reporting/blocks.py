@@ -89,7 +89,7 @@ class MetricTable:
 
     def as_table(self, start: int = 0, stop: int | None = None) -> Table:
         """Rows `start` to `stop` as a plain table."""
-        columns = ("metric", f">{self.baseline_label}", f">{self.candidate_label}", ">change (+ is better)", ">allowed", "verdict")
+        columns = ("metric", f">{self.baseline_label}", f">{self.candidate_label}", ">change", ">allowed", "verdict")
         return Table(columns, tuple(_plain_row(row) for row in self.rows[start:stop]))
 
 

@@ -85,6 +85,8 @@ def basis(record: MetricGateRecord) -> Line:
     """The small print under the metrics: what they were compared with, by whose rules, and how sure that is."""
     baseline = record.baseline
     parts: list[str] = []
+    if any(verdict.change is not None for verdict in record.metrics):
+        parts.append("In the change, + is better and − is worse.")
     if baseline and baseline.kind != "none":
         dated = f", {baseline.date}" if baseline.date else ""
         parts.append(f"Baseline: {baseline.source or baseline.label}{dated}.")
