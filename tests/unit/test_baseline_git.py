@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from modelship.core.errors import BadInput, ExitCode
 from modelship.core.event import Event

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,8 +23,7 @@ from modelship.core.records import MAX_TEXT, RECORDS, AnyRecord
 from modelship.core.run_directory import RunDirectory
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """Where a command works: the folder of modelship.yaml, its repository, its run directory, and what GitHub says of the run."""
 
     config_path: Path
@@ -40,13 +38,12 @@ class Workspace:
         return load_config(self.config_path, self.overrides, name=self.config_path.as_posix())
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What a command's work ends with."""
 
     record: AnyRecord
     exit_code: ExitCode
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = {}
 
 
 config_option = click.option(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from modelship.commands.frame import Result, Workspace, config_option, model_option, run, yaml_value
 
@@ -43,8 +43,7 @@ def command(config: Path, **given: Any) -> None:
     run("metric-gate", config, overrides, lambda space: work(space, options))
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What the command was asked beside the configuration."""
 
     candidate: str | None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modelship.core.errors import BadInput, bad_input
 
@@ -19,13 +20,12 @@ MAX_BYTES = 8 * 1024 * 1024
 Path_ = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """Plain data (dict, list, scalars) and the line on which each key path stands (YAML only)."""
 
     name: str
     data: Any
-    lines: dict[Path_, int] = field(default_factory=dict)
+    lines: dict[Path_, int] = {}
 
     def line(self, key_path: Path_) -> int | None:
         """The 1-based line of `key_path`, or of its nearest parent that has one."""

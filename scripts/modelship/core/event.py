@@ -6,17 +6,19 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from modelship.core.errors import bad_input
 
+_SERVER_URL = "https://github.com"
+_API_URL = "https://api.github.com"
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One workflow run as GitHub describes it; every field is empty outside of a workflow."""
 
     name: str = ""
@@ -32,8 +34,8 @@ class Event:
     run_attempt: str = "1"
     run_number: str | None = None
     """What people call the run: `run 42`."""
-    server_url: str = "https://github.com"
-    api_url: str = "https://api.github.com"
+    server_url: str = _SERVER_URL
+    api_url: str = _API_URL
 
     @property
     def run_url(self) -> str | None:
@@ -67,12 +69,12 @@ def read_event(environ: Mapping[str, str] = os.environ) -> Event:
         head=head,
         base=base,
         checked_out=checked_out,
-        pull_request=number if isinstance(number, int) else None,
+        pull_request=number if isinstance(number, int) and not isinstance(number, bool) else None,
         run_id=environ.get("GITHUB_RUN_ID") or None,
         run_number=environ.get("GITHUB_RUN_NUMBER") or None,
         run_attempt=environ.get("GITHUB_RUN_ATTEMPT") or "1",
-        server_url=environ.get("GITHUB_SERVER_URL") or Event.server_url,
-        api_url=environ.get("GITHUB_API_URL") or Event.api_url,
+        server_url=environ.get("GITHUB_SERVER_URL") or _SERVER_URL,
+        api_url=environ.get("GITHUB_API_URL") or _API_URL,
     )
 
 

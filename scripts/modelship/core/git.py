@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from modelship.core.errors import InfrastructureError, bad_input, infrastructure
 
@@ -22,16 +23,14 @@ _LONGEST_LINK = 4096
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """A commit: full id and date (ISO 8601, day)."""
 
     sha: str
     date: str
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One file that differs between two commits. `status` is git's letter: A, M, D, R, T."""
 
     status: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from modelship.core.documents import Document, flatten
 from modelship.core.errors import bad_input
@@ -15,8 +16,7 @@ LARGEST = 1e300
 MAX_METRICS = 2000
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(msgspec.Struct, frozen=True):
     """Finite numbers by flattened name, and for every other leaf the reason why it is no metric."""
 
     values: dict[str, float]

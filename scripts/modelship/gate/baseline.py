@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
 
 from modelship.core.documents import parse_document, read_document
 from modelship.core.errors import bad_input
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 Kind = Literal["champion", "base", "git", "run", "file", "none"]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A baseline, with its metrics; None for those when there is none yet."""
 
     baseline: Baseline
@@ -32,8 +32,7 @@ class Found:
     """What a reader should know about it."""
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Where to look: the repository, the metrics file in it, the base commit, and the tracking server if there is one."""
 
     git: Git

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from modelship.core.config import LoadedConfig, load_config, parse_config
 from modelship.core.documents import read_document
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from modelship.registry.runs import Runs
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Everything that a verdict may depend on."""
 
     git: Git
@@ -40,16 +40,14 @@ class Request:
     tracking_uri: str | None
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The record and the exit code that goes with it."""
 
     record: MetricGateRecord
     exit_code: ExitCode
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """The configuration that judges, where it came from, and what a reader should know about that."""
 
     loaded: LoadedConfig
@@ -71,7 +69,7 @@ def decide(request: Request) -> Decision:
     if found.metrics and (found.from_mlflow or found.baseline.kind in ("champion", "run")):
         from modelship.registry.names import with_names
 
-        found = replace(found, metrics=with_names(found.metrics, {**limits, **candidate.values}))
+        found = msgspec.structs.replace(found, metrics=with_names(found.metrics, {**limits, **candidate.values}))
     judgement = judge(limits, candidate, found.metrics, compare=found.baseline.kind != "none")
     notices = [found.notice] if found.notice else []
     if uncommitted and found.baseline.kind == "base" and not found.from_mlflow:

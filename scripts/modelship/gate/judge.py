@@ -7,7 +7,8 @@ baseline a metric may be. Without paired predictions a difference carries no int
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from modelship.core.config import Limit
 from modelship.core.errors import Problem, did_you_mean
@@ -19,8 +20,7 @@ ROUNDING = 1e-12
 """The share of a value by which decimal fractions miss it (0.744 - 0.739 is not quite 0.005): not a change of the model."""
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """All verdicts, and the problems that keep the gate from having one."""
 
     verdicts: tuple[MetricVerdict, ...]
