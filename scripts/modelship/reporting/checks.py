@@ -93,8 +93,7 @@ def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
     if blocking is None:
         warned = [check for check in checks if check.ending == "warn"]
         if not warned:
-            names = ", ".join(check.name for check in checks)
-            return line(Strong("The check passes:" if len(checks) == 1 else f"All {len(checks)} checks pass:"), f" {names}.")
+            return line(Strong(f"All {len(checks)} checks pass." if len(checks) > 1 else f"The check passes: {checks[0].name}."))
         return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *_warning(warned[0], records.get(warned[0].name)))
     count = sum(check.blocks for check in checks)
     record = records.get(blocking.name)
