@@ -84,7 +84,7 @@ def test_everything_that_the_commit_names_is_there_and_verified(tracked: Project
 
 
 def test_a_folder_with_the_cache_elsewhere(tracked: Project) -> None:
-    dvc(tracked, "cache", "dir", "../shared-cache")
+    dvc(tracked, "cache", "dir", "../other-cache")
     ran = tracked.run("dvc-pull")
     assert ran.exit_code == 0, ran.log
     assert "data/days" in [output["path"] for output in tracked.record("dvc-pull")["outputs"]]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,9 +83,7 @@ def work(space: Workspace, options: Options) -> ExitCode:
     from modelship.reporting import terminal
     from modelship.reporting.report import build_report
 
-    folder = space.run_directory.path
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise bad_input("is not a folder.", "Delete it.", path=str(folder))
+    space.run_directory.create()
     records = read_records(space)
     report = build_report(_model_name(space, options, records), records, _facts(space.event, records, options.report_url))
     page = _write_files(space, report)
@@ -161,19 +157,8 @@ def _write_files(space: Workspace, report: Report) -> Path:
     from modelship.reporting.html import render_page
     from modelship.reporting.markdown import render_comment
 
-    folder = space.run_directory.path
-    space.run_directory.create()
-    _replace(folder / "comment.md", render_comment(report))
-    return _replace(folder / f"report-{report.model}.html", render_page(report))
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write a file whole or not at all. A link that stands in its place is replaced, not followed."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, path)
-    return path
+    space.run_directory.put("comment.md", render_comment(report).encode())
+    return space.run_directory.put(f"report-{report.model}.html", render_page(report).encode())
 
 
 def _publish(report: Report, event: Event, options: Options) -> None:

@@ -16,6 +16,7 @@ from modelship.commands.frame import config_option
 from modelship.core import workflow
 from modelship.core.errors import ExitCode, ModelshipError
 from modelship.core.git import Git
+from modelship.core.records import RECORDS
 
 _PREFIX = "MODELSHIP_PULL_REQUEST_"
 
@@ -53,7 +54,7 @@ def command(
     steps.append(("train", {}))
     steps.append(("metric-gate", {"BASE": base, "TRACKING_URI": tracking_uri}))
 
-    for name in ("dvc-pull", "validate", "train", "metric-gate"):
+    for name in RECORDS:
         _forget(config, name)
     verdict = ExitCode.PASS
     while steps:

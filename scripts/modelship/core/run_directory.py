@@ -30,8 +30,12 @@ class RunDirectory:
 
     def write(self, command: str, record: AnyRecord) -> None:
         """Write a record whole or not at all."""
+        self.put(self.record_path(command).name, encode(record))
+
+    def put(self, name: str, content: bytes) -> Path:
+        """Write a file whole or not at all; a link in its place is replaced, not followed."""
         self.create()
-        _replace(self.record_path(command), encode(record))
+        return _replace(self.path / name, content)
 
     def read(self, command: str) -> AnyRecord | None:
         """The record of `command`, or None. Raises BadInput for one that is not exactly a record."""
@@ -52,11 +56,6 @@ class RunDirectory:
 
         shutil.copyfile(source, target)
         return target
-
-    def attachment(self, name: str) -> Path | None:
-        """The attached file of that name, or None."""
-        path = self.path / "files" / name
-        return path if path.is_file() and not path.is_symlink() else None
 
     def digest(self) -> str:
         """SHA-256 over the relative path and content of everything in here: what one job promises and the next one checks.
@@ -119,12 +118,12 @@ def _make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a link in its place is replaced, not followed."""
+def _replace(path: Path, content: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     with temporary.open("xb") as file:
         file.write(content)
     os.replace(temporary, path)
+    return path
 
 
 def _sha256(path: Path) -> str:
