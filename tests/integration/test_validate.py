@@ -71,7 +71,7 @@ def validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Validate:
 
 
 def test_expectations_that_hold_pass(validate: Validate) -> None:
-    flights().to_parquet("train.parquet")
+    flights(id=[1, 2, 3, 4], distance=[201, 301, 401, 501]).to_parquet("train.parquet")
     run = validate(
         HOLDS + "- expect_column_values_to_be_in_set: {column: carrier, value_set: [UA, AA, DL]}\n",
         None,
@@ -352,6 +352,61 @@ def test_a_date_is_a_limit_for_times(validate: Validate) -> None:
     table = flights(at=pd.to_datetime(["2013-01-01 05:00", "2013-03-01 07:30", "2013-05-01 00:00", "2013-07-01 12:00"]))
     run = validate("- expect_column_values_to_be_between: {column: at, min_value: 2013-01-01, max_value: 2013-06-30}\n", table)
     assert run.failing()["expect_column_values_to_be_between"].sample_keys == ("14",)
+
+
+# Rows that the model learns from and is judged on.
+
+
+def test_a_key_in_both_tables_is_a_warning_with_the_rows(validate: Validate) -> None:
+    flights(id=[1, 2, 13, 11], distance=[1, 2, 3, 4]).to_csv("train.csv", index=False)
+    run = validate(HOLDS, None, "--reference", "train.csv")
+    assert (run.exit_code, run.record.status) == (0, "warn")
+    assert run.failing(0) == {}
+    found = run.failing(1)["no_overlap_with_reference"]
+    assert (found.severity, found.column, found.failed_rows, found.sample_keys) == ("warning", "id", 2, ("11", "13"))
+    assert found.observed == "2 of 4 rows with a key of the reference"
+    assert "✗ [warning] no_overlap_with_reference (id) · 2 of 4 rows with a key of the reference · see 11, 13" in run.output
+    assert run.record.summary.endswith(
+        "1 of 2 expectations fails on holdout.parquet (none is critical): no_overlap_with_reference (id)"
+    )
+
+
+def test_copied_rows_are_a_warning_whatever_their_key(validate: Validate) -> None:
+    flights(id=[1, 2, 3, 4], distance=[200, 300, 1, 2]).to_parquet("train.parquet")
+    run = validate(HOLDS, None, "--reference", "train.parquet")
+    found = run.failing(1)["no_overlap_with_reference"]
+    assert (found.column, found.failed_rows, found.sample_keys) == (None, 2, ("11", "12"))
+    assert found.observed == "2 of 4 rows equal to one of the reference"
+
+
+def test_keys_and_rows_are_told_together_and_rows_counted_once(validate: Validate) -> None:
+    flights(id=[11, 2, 3, 4], distance=[200, 300, 1, 2]).to_parquet("train.parquet")
+    found = validate(HOLDS, None, "--reference", "train.parquet").failing(1)["no_overlap_with_reference"]
+    assert (found.failed_rows, found.sample_keys) == (2, ("11", "12"))
+    assert found.observed == "1 of 4 rows with a key of the reference; 2 of 4 rows equal to one of the reference"
+
+
+def test_without_a_key_copied_rows_are_numbered(validate: Validate) -> None:
+    flights(distance=[1, 300, 2, 3]).to_csv("train.csv", index=False)
+    run = validate(HOLDS, None, "--reference", "train.csv", config=CONFIG.replace("  key: id\n", ""))
+    found = run.failing(1)["no_overlap_with_reference"]
+    assert (found.failed_rows, found.sample_keys) == (1, ("row 1",))
+
+
+def test_a_key_that_one_table_lacks_is_no_reason_to_stop(validate: Validate) -> None:
+    flights(distance=[1, 300, 2, 3]).drop(columns="id").to_parquet("train.parquet")
+    run = validate(HOLDS, None, "--reference", "train.parquet")
+    assert list(run.failing(0)) == ["key_is_present"]
+    assert run.failing(1)["no_overlap_with_reference"].sample_keys == ("12",)
+
+
+@pytest.mark.parametrize("broken", [flights().head(0), pd.concat([flights(), flights()[["late"]]], axis=1)])
+def test_a_table_that_is_not_read_is_not_compared(validate: Validate, broken: pd.DataFrame) -> None:
+    broken.to_csv("train.csv", index=False)
+    run = validate(HOLDS, None, "--reference", "train.csv")
+    assert run.exit_code == 1
+    assert len(run.failing(0)) == 1
+    assert run.failing(1) == {}
 
 
 # How the action calls it.

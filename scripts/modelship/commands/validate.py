@@ -60,6 +60,7 @@ def validate(space: frame.Workspace) -> frame.Result:
     problems = [problem for result in results for problem in result.problems]
     if problems:
         raise BadInput(*problems)
+    results = _with_overlap(tables, results)
     _annotate(results)
     record = ValidateRecord(
         model=loaded.config.model,
@@ -120,6 +121,22 @@ def _check(expectations: Expectations, table: Table) -> TableResult:
             for problem in result.problems:
                 workflow.say(f"✗ {problem}")
     return result
+
+
+def _with_overlap(tables: Sequence[Table], results: list[TableResult]) -> list[TableResult]:
+    """The results, with what the current table shares with the reference, where there are both."""
+    from modelship.data.overlap import OVERLAP
+    from modelship.data.validation import check_overlap
+
+    if len(tables) < 2:
+        return results
+    reference, current = results
+    current = check_overlap(reference, current, *tables)
+    with workflow.commands_stopped():
+        for entry in current.validation.expectations:
+            if entry.expectation == OVERLAP:
+                workflow.say(_line(entry))
+    return [reference, current]
 
 
 def _line(entry: Expectation) -> str:

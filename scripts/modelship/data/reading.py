@@ -32,6 +32,9 @@ class Format(Protocol):
     def table(self, path: Path, columns: Sequence[str]) -> pd.DataFrame:
         """The given columns, rows numbered from 0."""
 
+    def groups(self, columns: Sequence[str]) -> list[Sequence[str]]:
+        """The columns in groups, each of which is cheap to read by itself."""
+
 
 class Parquet:
     """Apache Parquet, read with the types that `pandas.read_parquet` gives."""
@@ -59,6 +62,10 @@ class Parquet:
         named = any(name is not None for name in frame.index.names)
         return frame.reset_index(drop=not named)[list(columns)]
 
+    def groups(self, columns: Sequence[str]) -> list[Sequence[str]]:
+        """One column each: the file is stored by columns."""
+        return [[name] for name in columns]
+
 
 class Csv:
     """Comma-separated values in UTF-8 with a header line, as they are or gzipped."""
@@ -83,6 +90,10 @@ class Csv:
             frame = pd.read_csv(path, index_col=False, low_memory=False, encoding="utf-8-sig")
         frame.columns = pd.Index(self.columns(path))  # pandas gives names to columns that have none
         return frame[list(columns)]
+
+    def groups(self, columns: Sequence[str]) -> list[Sequence[str]]:
+        """All at once: every reading parses the whole file."""
+        return [columns]
 
     def _lines(self, path: Path) -> Iterator[list[str]]:
         with self._open(path) as file:
@@ -120,6 +131,11 @@ class TableFile:
         """The given columns, rows numbered from 0. Raises BadInput for a file that cannot be read."""
         with self._explained():
             return self.format.table(self.path, columns)
+
+    def pieces(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The given columns, in as many tables as keep memory low. Raises BadInput for a file that cannot be read."""
+        for group in self.format.groups(columns):
+            yield self.read(group)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import warnings
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
 from modelship.data.expectations import ExpectationSpec, Place, check_names, check_substance, columns_to_read
+from modelship.data.overlap import OVERLAP, Overlap, find_overlap
 from modelship.data.reading import TableFile
 
 if TYPE_CHECKING:
@@ -433,6 +437,48 @@ def clip(value: Any, limit: int = MAX_OBSERVED) -> str:
     """Text from data on one line, without control characters, at most `limit` characters."""
     text = " ".join("".join(char if char.isprintable() else " " for char in str(value)[: 4 * limit]).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_WITHOUT_ROWS = frozenset({"column_names_are_unique", "table_has_rows"})
+"""Pre-checks without which a table is not read."""
+
+
+def check_overlap(reference: TableResult, current: TableResult, reference_table: Table, current_table: Table) -> TableResult:
+    """The result on the current table, with a warning where it shares rows or keys with the reference.
+
+    It is a warning, not a failure: a verdict on such rows is too good, but it is the same for candidate and baseline. Raises BadInput
+    for a table that cannot be read.
+    """
+    if any(finding.entry.expectation in _WITHOUT_ROWS for result in (reference, current) for finding in result.findings):
+        return current
+    overlap = find_overlap(reference_table.file, current_table.file, current_table.key)
+    if overlap.holds:
+        return current
+    entry = _overlap_entry(overlap, current_table)
+    findings = tuple(sorted((*current.findings, Finding(entry, current_table.place)), key=_worst_first))
+    validation = msgspec.structs.replace(current.validation, expectations=tuple(finding.entry for finding in findings))
+    return dataclasses.replace(current, validation=validation, findings=findings)
+
+
+def _overlap_entry(overlap: Overlap, table: Table) -> Expectation:
+    told, rows = [], set()
+    if len(overlap.by_key):
+        told.append(f"{len(overlap.by_key):,} of {overlap.rows:,} rows with a key of the reference")
+        rows.update(overlap.by_key.tolist())
+    if overlap.more_than_chance:
+        chance = f", where chance explains about {overlap.expected:,.0f}" if overlap.expected else ""
+        told.append(f"{len(overlap.by_content):,} of {overlap.rows:,} rows equal to one of the reference{chance}")
+        rows.update(overlap.by_content.tolist())
+    frame = table.file.read([name for name in table.file.columns() if name == table.key])
+    return Expectation(
+        expectation=OVERLAP,
+        column=clip(table.key, 200) if len(overlap.by_key) else None,
+        holds=False,
+        severity="warning",
+        observed=clip("; ".join(told)),
+        failed_rows=len(rows),
+        sample_keys=_sample_keys(sorted(rows)[:MAX_SAMPLES], frame, table.key),
+    )
 
 
 def _worst_first(finding: Finding) -> tuple[bool, int]:

@@ -1,0 +1,171 @@
+"""Rows that stand in two tables: what a model has learnt from says little of how good it is on rows that it has not seen.
+
+Two rows are the same when they agree in all columns that both tables have, the target among them and the key aside. Tables with few
+distinct values hold equal rows by chance, so that equal rows alone are suspicious only where there are more than chance explains. A
+key that stands in both tables needs no such allowance: it names the same thing twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from modelship.data.reading import TableFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+OVERLAP = "no_overlap_with_reference"
+"""What the check is called among expectations."""
+
+_CHANCE = 3.0
+"""Standard deviations of a Poisson count that chance is allowed; about 1 of 700 honest tables lies beyond."""
+
+_MISSING = 0x9E3779B97F4A7C15
+"""The hash of what is missing; that of the number 0 is 0."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What the current table shares with the reference."""
+
+    rows: int
+    """Rows of the current table."""
+    by_key: NDArray[np.intp]
+    """Positions of rows whose key is in the reference, too; ascending."""
+    by_content: NDArray[np.intp]
+    """Positions of rows that are in the reference as they are, but for the key; ascending."""
+    expected: float
+    """How many of the latter chance explains: the share of rows of the reference that another row of it equals, times `rows`."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the tables are apart."""
+        return not len(self.by_key) and not self.more_than_chance
+
+    @property
+    def more_than_chance(self) -> bool:
+        """Whether more rows are equal than chance explains.
+
+        The count of rare coincidences is nearly Poisson, with variance equal to its mean (Poisson 1837, Recherches sur la
+        probabilité des jugements, sec. 81).
+        """
+        return len(self.by_content) > self.expected + _CHANCE * math.sqrt(self.expected)
+
+
+def find_overlap(reference: TableFile, current: TableFile, key: str | None) -> Overlap:
+    """Compare two tables, of which no more than one column at a time is in memory where the format allows it.
+
+    Contents are compared by hashes of 64 bits: among n and m rows a false match has a chance of nm / 2^64, less than one in a million
+    for ten million and one million rows. Keys are compared as they are. Raises BadInput for a table that cannot be read.
+    """
+    import numpy as np
+
+    names = set(current.columns())
+    shared = [name for name in reference.columns() if name in names]
+    nothing = np.empty(0, dtype=np.intp)
+    by_key = nothing
+    if key is not None and key in shared:
+        known = reference.read([key])[key].dropna()
+        by_key = np.flatnonzero(_is_among(current.read([key])[key], known))
+    contents = [name for name in shared if name != key]
+    rows = current.rows()
+    if not contents or not reference.rows():
+        return Overlap(rows, by_key, nothing, 0.0)
+    known_rows = np.sort(_hashes(reference, contents))
+    by_content = np.flatnonzero(_is_in(_hashes(current, contents), known_rows))
+    return Overlap(rows, by_key, by_content, _twins(known_rows) * rows)
+
+
+def _is_among(keys: pd.Series[Any], known: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Which keys are among the known ones. A number and the text that reads the same are the same key: formats differ in that."""
+    if (keys.dtype.kind in "iuf") != (known.dtype.kind in "iuf"):
+        keys, known = _as_text(keys), _as_text(known)
+    found: NDArray[np.bool_] = (keys.isin(known) & keys.notna()).to_numpy(dtype=bool)
+    return found
+
+
+def _as_text(keys: pd.Series[Any]) -> pd.Series[Any]:
+    if keys.dtype.kind == "f" and (keys.dropna() % 1 == 0).all():
+        keys = keys.astype("Int64")  # One missing key turns a column of whole numbers into floats.
+    return keys.astype(object).where(keys.isna(), keys.astype(str))
+
+
+def _hashes(table: TableFile, columns: list[str]) -> Hashes:
+    """(n,) One number for each row, of all columns in this order."""
+    import numpy as np
+
+    mixed = np.zeros(table.rows(), dtype=np.uint64)
+    for piece in table.pieces(columns):
+        for name in columns:
+            if name in piece:
+                mixed = _mix(mixed * np.uint64(31) + _column_hashes(piece[name]))
+    return mixed
+
+
+def _column_hashes(column: pd.Series[Any]) -> Hashes:
+    """(n,) Hashes of values as they read, not as they are stored: whole numbers equal floats, and all that is missing is one value."""
+    import numpy as np
+    import pandas as pd
+
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        column = column.astype("boolean")  # With a missing value pandas keeps objects.
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    hashes: Hashes
+    if column.dtype.kind in "biufM":
+        numbers = (
+            column.to_numpy(dtype="datetime64[us]").view(np.int64)
+            if column.dtype.kind == "M"
+            else column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0.0.
+        )
+        hashes = pd.util.hash_array(numbers)
+        hashes[column.isna().to_numpy(dtype=bool)] = _MISSING
+        return hashes
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError:  # Lists
+        codes, values = pd.factorize(column.map(_listed, na_action="ignore"))
+    texts = np.array([str(value) for value in values], dtype=object)
+    # What is missing has the code -1.
+    hashes = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(_MISSING))[codes]
+    return hashes
+
+
+def _listed(value: Any) -> str:
+    # An array's own text leaves out what is in the middle.
+    return str(value.tolist() if hasattr(value, "tolist") else value)
+
+
+def _mix(values: Hashes) -> Hashes:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators, OOPSLA, fig. 17)."""
+    import numpy as np
+
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
+
+
+def _is_in(values: Hashes, ordered: Hashes) -> NDArray[np.bool_]:
+    """(n,) Which values are among the ordered ones, of which there is at least one."""
+    import numpy as np
+
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[places] == values
+    return found
+
+
+def _twins(ordered: Hashes) -> float:
+    """The share of values that occur more than once."""
+    import numpy as np
+
+    same_as_next = ordered[1:] == ordered[:-1]
+    return float(np.mean(np.append(same_as_next, False) | np.append(False, same_as_next)))
