@@ -10,9 +10,10 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "date", "server"}
 
@@ -83,6 +84,7 @@ class FrontDoor:
         self._upstream_port = upstream_port
         self._pull_request = pull_request
         self._has_commit = has_commit
+        self._events: dict[int, list[dict[str, Any]]] = {}
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -141,7 +143,11 @@ class FrontDoor:
             status, answered, answer = _refusal(422, refusal)
         else:
             status, answered, answer = self._ask_upstream(method, target, headers, body)
-            if status == 200 and method == "GET":
+            if status == 200:
+                self._note_labels(method, path, headers if human else None, body)
+            if method == "GET" and (events := self._timeline(path)) is not None:
+                status, answer = 200, events
+            elif status == 200 and method == "GET":
                 answer = self._correct(path, urlsplit(target).query, answer)
             if fault is not None:
                 status, answered, answer = _refusal(fault.status, "Broken on purpose, after the work")
@@ -163,6 +169,29 @@ class FrontDoor:
             return response.status, answered, answer
         finally:
             upstream.close()
+
+    def _note_labels(self, method: str, path: str, person: dict[str, str] | None, body: bytes) -> None:
+        """Keep who set and took off labels: the emulator tells it of issues alone. `person` are the headers of a person's request."""
+        found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues/(\d+)/labels(?:/([^/]+))?", path)
+        if found is None or method not in ("POST", "DELETE"):
+            return
+        names = [unquote(found[2])] if found[2] else json.loads(body)["labels"]
+        actor = {"login": "github-actions[bot]", "type": "Bot"}
+        if person is not None:
+            actor = json.loads(self._ask_upstream("GET", "/user", person, b"")[2])
+        for name in names:
+            event = {
+                "event": "labeled" if method == "POST" else "unlabeled",
+                "actor": actor,
+                "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "label": {"name": name},
+            }
+            self._events.setdefault(int(found[1]), []).append(event)
+
+    def _timeline(self, path: str) -> bytes | None:
+        """The labels that were set and taken off, all on the first page; None for another path."""
+        found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues/(\d+)/timeline", path)
+        return None if found is None else json.dumps(self._events.get(int(found[1]), [])).encode()
 
     def _too_much(self, method: str, path: str, body: bytes) -> str | None:
         """Return why GitHub would not accept a comment or check run that the emulator takes."""

@@ -181,6 +181,22 @@ class GitHub:
         made = self.call("POST", f"/repos/{self.repository}/issues/{number}/comments", {"body": body}, author)
         return _comment(made)
 
+    def set_label(self, number: int, label: str, author: str = DEVELOPER) -> None:
+        """Put a label on a pull request as a person."""
+        self.call("POST", f"/repos/{self.repository}/issues/{number}/labels", {"labels": [label]}, author)
+
+    def take_label_off(self, number: int, label: str) -> None:
+        """Take a label off a pull request as the developer."""
+        self.call("DELETE", f"/repos/{self.repository}/issues/{number}/labels/{label}")
+
+    def grant(self, login: str, permission: str) -> None:
+        """Give a person a role in the repository: `pull`, `triage`, `push`, `maintain` or `admin`."""
+        self.call("PUT", f"/repos/{self.repository}/collaborators/{login}", {"permission": permission})
+
+    def revoke(self, login: str) -> None:
+        """Take a person's role in the repository away."""
+        self.call("DELETE", f"/repos/{self.repository}/collaborators/{login}")
+
     def token(self, permissions: Mapping[str, str]) -> str:
         """Return a `GITHUB_TOKEN`: an app's token for one hour, such as every job gets one.
 
@@ -232,7 +248,8 @@ class GitHub:
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return json.load(response)
+                answer = response.read()
+                return json.loads(answer) if answer else None
         except urllib.error.HTTPError as error:
             raise ApiError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
 

@@ -139,7 +139,10 @@ def test_a_pull_request_is_judged_by_the_limits_of_its_base(project: Project) ->
     assert ran.exit_code == 1, ran.log
     record = project.record("metric-gate")
     assert record["policy"] == f"modelship.yaml at base {base[:7]}"
-    assert "gate.metrics.roc_auc.min" in record["notices"][0]
+    assert [finding["text"] for finding in record["findings"]] == [
+        "loosens `roc_auc`: min 0.7 → 0.1",
+        "loosens `roc_auc`: max-regression 0.005 → 0.5",
+    ]
     assert {change["name"] for change in record["changes"]["policy"]} == {
         "gate.metrics.roc_auc.min",
         "gate.metrics.roc_auc.max-regression",

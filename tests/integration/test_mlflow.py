@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
+import mlflow as client_library
 import pytest
 from mlflow import MlflowClient
 
+from modelship.core.errors import BadInput, InfrastructureError
+from modelship.core.git import Git
+from modelship.gate.baseline import Located, Places, fetch_model, find_baseline
+from modelship.registry import runs as runs_module
+from modelship.registry.lookup import Lookup
+from modelship.registry.runs import Runs
 from tests.project import CONFIG, METRICS, Project
 from tests.servers import free_port
 
@@ -159,3 +169,189 @@ def test_a_password_in_the_address_is_not_shown(project: Project) -> None:
     assert judged.exit_code == 3
     assert "did not answer" in judged.log
     assert "secret" not in judged.log + str(project.record("metric-gate"))
+
+
+# Predictions and models ------------------------------------------------------------------------------------------------------------
+
+ROWS = "id,truth,prediction,score\n1,1,1,0.75\n2,0,1,0.5\n"
+
+
+@pytest.fixture
+def predicting(named: tuple[Project, str]) -> tuple[Project, str]:
+    """The project with a training that writes predictions, too."""
+    project, model = named
+    project.write("modelship.yaml", CONFIG.replace("flight-delay", model).replace("train: {", "train: {predictions: out/rows.csv, "))
+    project.trains(
+        f"import json, pathlib\njson.dump({METRICS}, open('metrics.json', 'w'))\n"
+        f"pathlib.Path('out').mkdir(exist_ok=True)\npathlib.Path('out/rows.csv').write_text({ROWS!r})\n"
+    )
+    project.write(".gitignore", "out/\n")
+    project.commit("predict")
+    return project, model
+
+
+def places(project: Project, model: str, uri: str) -> Places:
+    base = project.git("rev-parse", "HEAD")
+    return Places(
+        Git(project.directory), project.directory, "metrics.json", base, model, model, lambda: Lookup(uri), model_path="model"
+    )
+
+
+def located(spec: str, where: Places) -> Located:
+    found = find_baseline(spec, where)
+    assert found.metrics
+    assert found.predictions
+    return found.predictions()
+
+
+def promote(client: MlflowClient, model: str, source: str, run: str) -> None:
+    client.create_registered_model(model)
+    model_id = source.removeprefix("models:/") if source.startswith("models:/") else None
+    version = client.create_model_version(model, source, run_id=run, model_id=model_id).version
+    client.set_registered_model_alias(model, "champion", version)
+
+
+def test_predictions_are_logged_and_found_again(predicting: tuple[Project, str], mlflow: str) -> None:
+    project, model = predicting
+    ran = project.run("train", "--tracking-uri", mlflow)
+    assert ran.exit_code == 0, ran.log
+    run, client = ran.outputs["mlflow-run"], MlflowClient(mlflow)
+    assert {file.path for file in client.list_artifacts(run, "modelship")} == {"modelship/predictions.csv", "modelship/train.json"}
+    digest = hashlib.sha256(ROWS.encode()).hexdigest()
+    assert client.get_run(run).data.tags["modelship.predictions"] == f"sha256:{digest}"
+    promote(client, model, f"runs:/{run}/model", run)
+    for spec in ("base", "champion", f"run:{run}"):
+        there = located(spec, places(project, model, mlflow))
+        assert there.path, there.why_absent
+        assert (there.path.read_text(), there.name) == (ROWS, f"predictions.csv of MLflow run {run[:12]}")
+
+
+def test_a_repeated_step_replaces_its_predictions(predicting: tuple[Project, str], mlflow: str) -> None:
+    project, model = predicting
+    project.push_event("0" * 40, project.git("rev-parse", "HEAD"))
+    project.run("train", "--tracking-uri", mlflow)
+    project.trains((project.directory / "train.py").read_text().replace("0.75", "0.25"))
+    assert project.run("train", "--tracking-uri", mlflow).exit_code == 0
+    there = located("base", places(project, model, mlflow))
+    assert there.path, there.why_absent
+    assert there.path.read_text() == ROWS.replace("0.75", "0.25")
+
+
+def test_a_run_without_predictions_says_so(named: tuple[Project, str], mlflow: str) -> None:
+    project, model = named
+    run = project.run("train", "--tracking-uri", mlflow).outputs["mlflow-run"]
+    there = located("base", places(project, model, mlflow))
+    assert (there.path, there.why_absent) == (None, f"MLflow run {run[:12]} was logged without any")
+
+
+def test_predictions_that_are_not_those_that_were_logged_are_refused(
+    predicting: tuple[Project, str], mlflow: str, tmp_path: Path
+) -> None:
+    project, model = predicting
+    run = project.run("train", "--tracking-uri", mlflow).outputs["mlflow-run"]
+    (tmp_path / "predictions.csv").write_text(ROWS + "3,0,0,0.1\n")
+    MlflowClient(mlflow).log_artifact(run, str(tmp_path / "predictions.csv"), "modelship")
+    with pytest.raises(InfrastructureError, match="is not what training logged"):
+        located("base", places(project, model, mlflow))
+    (tmp_path / "predictions.parquet").write_text("x")
+    MlflowClient(mlflow).log_artifact(run, str(tmp_path / "predictions.parquet"), "modelship")
+    with pytest.raises(BadInput, match=r"holds predictions\.parquet and predictions\.csv"):
+        located("base", places(project, model, mlflow))
+
+
+def test_a_file_that_is_too_large_is_not_fetched(
+    predicting: tuple[Project, str], mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = predicting
+    run = project.run("train", "--tracking-uri", mlflow).outputs["mlflow-run"]
+    monkeypatch.setattr(runs_module, "MAX_BYTES", len(ROWS) - 1)
+    with pytest.raises(BadInput, match="At most"):
+        Runs(mlflow).fetch_predictions(run, str(tmp_path))
+    assert list(tmp_path.glob("modelship*")) == []
+
+
+def model_folder(path: Path) -> Path:
+    path.mkdir()
+    (path / "MLmodel").write_text("flavors: {python_function: {loader_module: nothing}}\n")
+    (path / "weights").write_text("1")
+    return path
+
+
+def as_artifacts(client: MlflowClient, experiment: str, folder: Path) -> tuple[str, str]:
+    """A run with the model as a folder of artifacts, and the model's URI."""
+    run = client.create_run(experiment).info.run_id
+    client.log_artifacts(run, str(folder), "model")
+    return run, f"runs:/{run}/model"
+
+
+def as_logged_model(client: MlflowClient, experiment: str, folder: Path) -> tuple[str, str]:
+    """A run with the model as MLflow 3 logs one, and the model's URI."""
+    from mlflow.entities import LoggedModelOutput
+
+    run = client.create_run(experiment).info.run_id
+    logged = client.create_logged_model(experiment, name="anything", source_run_id=run)
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])
+    return run, f"models:/{logged.model_id}"
+
+
+@pytest.mark.parametrize("log", [as_artifacts, as_logged_model])
+def test_models_of_a_run_and_of_the_champion(
+    named: tuple[Project, str], mlflow: str, tmp_path: Path, log: Callable[[MlflowClient, str, Path], tuple[str, str]]
+) -> None:
+    project, model = named
+    client = MlflowClient(mlflow)
+    client_library.set_tracking_uri(mlflow)
+    run, source = log(client, client.create_experiment(model), model_folder(tmp_path / "model"))
+    where = places(project, model, mlflow)
+    assert fetch_model("champion", where, tmp_path / "none").why_absent == f"MLflow has no {model}@champion"
+    promote(client, model, source, run)
+    for number, spec in enumerate(("champion", f"run:{run}")):
+        found = fetch_model(spec, where, tmp_path / str(number))
+        assert found.path == tmp_path / str(number), found.why_absent
+        assert {"MLmodel", "weights"} <= {path.name for path in found.path.iterdir()}
+        assert (found.path / "weights").read_text() == "1"
+
+
+def test_a_run_without_a_model_and_one_with_several(named: tuple[Project, str], mlflow: str, tmp_path: Path) -> None:
+    project, model = named
+    client = MlflowClient(mlflow)
+    where = places(project, model, mlflow)
+    run = client.create_run(client.create_experiment(model)).info.run_id
+    promote(client, model, f"runs:/{run}/model", run)
+    assert "has no model files" in fetch_model(f"run:{run}", where, tmp_path / "fetched").why_absent
+    assert f"{model} v1 has no model files" in fetch_model("champion", where, tmp_path / "fetched").why_absent
+    for name in ("one", "other"):
+        client.log_artifacts(run, str(model_folder(tmp_path / name)), name)
+    with pytest.raises(BadInput, match="logged several models: `one`, `other`"):
+        fetch_model(f"run:{run}", where, tmp_path / "fetched")
+    client.log_artifacts(run, str(model_folder(tmp_path / "model")), "model")
+    assert fetch_model(f"run:{run}", where, tmp_path / "fetched").path
+
+
+def test_the_base_commits_run_gives_its_model_else_the_commit_does(named: tuple[Project, str], mlflow: str, tmp_path: Path) -> None:
+    project, model = named
+    project.write("model/MLmodel", "in git")
+    project.commit("model")
+    where = places(project, model, mlflow)
+    run = project.run("train", "--tracking-uri", mlflow).outputs["mlflow-run"]
+    found = fetch_model("base", where, tmp_path / "git")
+    assert found.path
+    assert (found.path / "MLmodel").read_text() == "in git"
+    MlflowClient(mlflow).log_artifacts(run, str(model_folder(tmp_path / "model")), "model")
+    assert fetch_model("base", where, tmp_path / "run").name == f"the model of MLflow run {run[:12]}"
+
+
+def test_a_lookup_at_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    lookup = Lookup(f"http://user:secret@127.0.0.1:{free_port()}")
+    for ask in (lambda: lookup.get("1"), lambda: lookup.champion("m"), lambda: lookup.fetch_predictions("1", tmp_path)):
+        with pytest.raises(InfrastructureError, match=r"the MLflow server at 127\.0\.0\.1 did not answer") as caught:
+            ask()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_lookup_whose_client_breaks_says_how() -> None:
+    with pytest.raises(InfrastructureError, match="the MLflow client ended with status 1"):
+        Lookup("no-such-scheme://x").get("1")

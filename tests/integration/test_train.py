@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from modelship.core.run_directory import RunDirectory
+from tests.integration.test_dvc_pull import dvc
 from tests.project import Project
 
 
@@ -158,6 +160,62 @@ def test_metrics_that_the_commit_holds_but_training_did_not_write_are_named(proj
     assert project.record("train")["metrics-uncommitted"] is True
     project.run("metric-gate")
     assert any("`metrics.json` in this commit is of another model" in notice for notice in project.record("metric-gate")["notices"])
+
+
+PREDICTING = "open('metrics.json', 'w').write('{\"roc_auc\": 0.7}'); "
+
+
+def predicting(project: Project, code: str, name: str = "rows.csv") -> None:
+    project.write("modelship.yaml", f"model: m\ntrain: {{run: python train.py, metrics: metrics.json, predictions: {name}}}\n")
+    project.trains(PREDICTING + code)
+    project.commit("predict")
+
+
+def test_predictions_are_recorded_and_kept(project: Project) -> None:
+    predicting(project, "open('rows.csv', 'w').write('id')")
+    ran = project.run("train")
+    assert ran.exit_code == 0, ran.log
+    digest = hashlib.sha256(b"id").hexdigest()
+    assert project.record("train")["predictions"] == {"path": "rows.csv", "hash": f"sha256:{digest}", "bytes": 2, "files": None}
+    assert (project.directory / ".modelship" / "files" / "rows.csv").read_text() == "id"
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("pass", "training left `rows.csv` as it was"),
+        ("import os; os.remove('rows.csv')", "training did not write `rows.csv`. Is `train.predictions` right?"),
+        ("open('rows.csv', 'w').truncate(512 * 1024**2 + 1)", "`rows.csv` is larger than 512 MiB"),
+    ],
+)
+def test_predictions_that_are_no_evidence_end_training(project: Project, code: str, says: str) -> None:
+    project.write("rows.csv", "of an older model")
+    predicting(project, code)
+    ran = project.run("train")
+    assert ran.exit_code == 2, ran.log
+    assert says in project.record("train")["summary"]
+    assert project.record("train")["predictions"] is None
+    assert not (project.directory / ".modelship" / "files" / "rows.csv").exists()
+
+
+@pytest.mark.parametrize(("out", "name"), [("rows.csv", "rows.csv"), ("out", "out/rows.csv")])
+def test_predictions_that_dvc_found_up_to_date_are_those_of_this_commit(project: Project, out: str, name: str) -> None:
+    dvc(project, "init", "--quiet")
+    project.write("dvc.yaml", f"stages:\n  train:\n    cmd: mkdir -p out && echo id > {name}\n    outs: [{out}]\n")
+    dvc(project, "repro", "--quiet")
+    predicting(project, "pass", name)
+    ran = project.run("train")
+    assert ran.exit_code == 0, ran.log
+    project.write(name, "other")
+    assert project.run("train").exit_code == 2
+
+
+def test_predictions_in_an_unknown_format_are_named_before_training(project: Project) -> None:
+    predicting(project, "open('trained', 'w').close()", "rows.feather")
+    ran = project.run("train")
+    assert ran.exit_code == 2
+    assert "Predictions are read from Parquet or CSV" in ran.log
+    assert not (project.directory / "trained").exists()
 
 
 @pytest.mark.parametrize("missing", ["train.run", "train.metrics"])

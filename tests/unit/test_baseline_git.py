@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ from msgspec.structs import replace
 from modelship.core.errors import BadInput, ExitCode
 from modelship.core.event import Event
 from modelship.core.git import Git
-from modelship.core.records import TrainRecord
+from modelship.core.metrics import Metrics
+from modelship.core.records import Approval, TrainRecord
 from modelship.core.run_directory import RunDirectory
-from modelship.gate.baseline import Found, Places, find_baseline
-from modelship.gate.gate import Decision, Request, decide
+from modelship.gate.baseline import Found, Places, fetch_model, find_baseline
+from modelship.gate.conclude import Decision
+from modelship.gate.gate import decide
+from modelship.gate.request import Request
 
 CONFIG = """\
 model: m
@@ -78,8 +82,18 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "work")
 
 
-def find(spec: str, root: Path, *, base: str | None = None, metrics: str | None = "metrics.json") -> Found:
-    return find_baseline(spec, Places(Git(root), root, metrics, base, "m", "m", None))
+def find(
+    spec: str, root: Path, *, base: str | None = None, metrics: str | None = "metrics.json", policy_commit: str | None = None
+) -> Found:
+    places = Places(Git(root), root, metrics, base, "m", "m", None, policy_commit, predictions_path="predictions.csv")
+    return find_baseline(spec, places)
+
+
+def predictions(found: Found) -> str:
+    """What the baseline's predictions file holds, or why there is none."""
+    assert found.predictions
+    located = found.predictions()
+    return located.path.read_text() if located.path else located.why_absent
 
 
 # Where metrics are found ---------------------------------------------------------------------------------------------------------
@@ -179,7 +193,7 @@ def test_limits_behind_a_link_are_those_of_the_base(repository: Repository) -> N
     decision = gate(repository, 0.60, pull(base, head))
     assert decision.record.status == "fail"
     assert decision.record.policy.endswith(f"at base {base[:7]}")
-    assert "max-regression`: 0.01 → 0.5" in decision.record.notices[0]
+    assert [finding.text for finding in decision.record.findings] == ["loosens `roc_auc`: max-regression 0.01 → 0.5"]
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "v9", "0" * 40, "f" * 40])
@@ -213,6 +227,165 @@ def test_none_and_file(tmp_path: Path) -> None:
 def test_an_mlflow_baseline_needs_a_server(tmp_path: Path, spec: str) -> None:
     with pytest.raises(BadInput, match="needs an MLflow server"):
         find(spec, tmp_path)
+
+
+# Where predictions are found -----------------------------------------------------------------------------------------------------
+
+
+def test_predictions_that_git_holds_are_those_of_the_base(repository: Repository) -> None:
+    base = repository.metrics(0.7, predictions__csv="id\n1\n")
+    repository.metrics(0.8, predictions__csv="id\n2\n")
+    found = find("base", repository.root, base=base)
+    assert predictions(found) == "id\n1\n"
+    assert found.predictions
+    assert found.predictions().name == f"predictions.csv at {base[:7]}"
+
+
+def test_predictions_of_a_folder_of_a_monorepo(repository: Repository) -> None:
+    base = repository.commit(**{"models/a/metrics.json": '{"roc_auc": 0.7}', "models/a/predictions.csv": "a", "predictions.csv": "b"})
+    assert predictions(find("base", repository.root / "models" / "a", base=base)) == "a"
+
+
+def test_predictions_alone_are_a_baseline(repository: Repository) -> None:
+    base = repository.commit(predictions__csv="id\n1\n")
+    for spec, metrics in (("base", "metrics.json"), (f"git:{base}", "metrics.json"), ("base", None)):
+        found = find(spec, repository.root, base=base, metrics=metrics)
+        assert found.metrics == Metrics({}, {})
+        assert found.baseline.source == f"predictions.csv at {base[:7]}"
+        assert predictions(found) == "id\n1\n"
+
+
+def test_a_first_run_has_no_predictions_to_ask_for(repository: Repository) -> None:
+    base = repository.commit(readme="x")
+    assert find("base", repository.root, base=base).predictions is None
+    assert find("none", repository.root).predictions is None
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({}, r"`predictions.csv` is neither in git nor under DVC at \w{7}"),
+        ({"predictions.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"}, "kept by Git LFS, which is not read"),
+        ({"predictions.csv/part-0.csv": "id\n"}, r"is a folder at \w{7}"),
+        (
+            {"predictions.csv.dvc": "outs: [{path: predictions.csv, md5: 0123456789abcdef0123456789abcdef, hash: md5}]"},
+            "is under DVC, and there is no `.dvc/config`",
+        ),
+        ({"predictions.csv.dvc": "outs: [{path: predictions.csv, etag: ../../x, hash: etag}]"}, "by no MD5 of its content"),
+        ({"predictions.csv.dvc": "outs: [{path: predictions.csv, md5: ../../x, hash: md5}]"}, "by no MD5 of its content"),
+        ({"dvc.lock": "stages: [1, {outs: x}]", "dvc.yaml": "stages: x"}, "neither in git nor under DVC"),
+    ],
+)
+def test_why_a_commit_has_no_predictions(repository: Repository, files: dict[str, str], why: str) -> None:
+    base = repository.metrics(0.7, **files)
+    assert re.search(why, predictions(find("base", repository.root, base=base)))
+
+
+def folder(path: Path, **files: str) -> Path:
+    path.mkdir(parents=True)
+    for name, content in files.items():
+        (path / name.replace("__", ".")).write_text(content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "predictions.pq", "predictions.csv", "predictions.csv.gz"])
+def test_a_folder_of_results(tmp_path: Path, name: str) -> None:
+    folder(tmp_path / "old", metrics__json='{"roc_auc": 0.6}', other__csv="x", **{name: "rows"})
+    found = find("file:old", tmp_path)
+    assert found.metrics == Metrics({"roc_auc": 0.6}, {})
+    assert predictions(found) == "rows"
+    assert found.predictions
+    assert found.predictions().name == f"old/{name}"
+
+
+def test_a_folder_with_one_of_the_two(tmp_path: Path) -> None:
+    folder(tmp_path / "rows", predictions__csv="rows")
+    found = find("file:rows", tmp_path)
+    assert (found.metrics, predictions(found)) == (Metrics({}, {}), "rows")
+    folder(tmp_path / "numbers", metrics__json='{"roc_auc": 0.6}')
+    assert predictions(find("file:numbers", tmp_path)) == "`numbers` holds none"
+    assert "is a metrics file" in predictions(find("file:numbers/metrics.json", tmp_path))
+
+
+def test_a_folder_that_is_no_folder_of_results(tmp_path: Path) -> None:
+    folder(tmp_path / "empty", readme="x")
+    folder(tmp_path / "two", predictions__csv="x", predictions__parquet="x")
+    folder(tmp_path / "link").joinpath("predictions.csv").symlink_to("/etc/hostname")
+    folder(tmp_path / "linked").joinpath("metrics.json").symlink_to("/etc/hostname")
+    (folder(tmp_path / "nested") / "predictions.csv").mkdir()
+    with (folder(tmp_path / "large") / "predictions.csv").open("wb") as file:
+        file.truncate(512 * 1024**2 + 1)
+    for name, says in {
+        "empty": "empty: holds neither `metrics.json` nor `predictions.parquet`",
+        "two": "two: holds `predictions.parquet` and `predictions.csv`",
+        "link": "link/predictions.csv: is not a plain file",
+        "linked": "linked/metrics.json: is not a plain file",
+        "nested": "nested/predictions.csv: is not a plain file",
+        "large": "large/predictions.csv: is larger than 512 MiB",
+    }.items():
+        with pytest.raises(BadInput) as caught:
+            find(f"file:{name}", tmp_path)
+        assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["old", "./old", "ROOT/old"])
+def test_in_a_pull_request_a_folder_is_the_bases(repository: Repository, name: str) -> None:
+    base = repository.commit(**{"old/metrics.json": '{"roc_auc": 0.7}', "old/predictions.csv": "base"})
+    repository.commit(**{"old/metrics.json": '{"roc_auc": 0.1}', "old/predictions.csv": "head", "old/predictions.parquet": "more"})
+    found = find(f"file:{name.replace('ROOT', str(repository.root))}", repository.root, policy_commit=base)
+    assert found.metrics == Metrics({"roc_auc": 0.7}, {})
+    assert found.baseline.commit == base
+    assert predictions(found) == "base"
+
+
+def test_in_a_pull_request_what_the_folder_lacks_at_the_base_is_not_taken_from_the_head(repository: Repository) -> None:
+    base = repository.commit(**{"old/metrics.json": '{"roc_auc": 0.7}'})
+    repository.commit(**{"old/predictions.csv": "head"})
+    assert predictions(find("file:old", repository.root, policy_commit=base)) == "`old` holds none"
+
+
+def test_a_folder_that_a_pull_request_brings_is_refused(repository: Repository) -> None:
+    base = repository.commit(readme="x")
+    repository.commit(**{"old/predictions.csv": "head"})
+    with pytest.raises(BadInput, match="new in this pull request"):
+        find("file:old", repository.root, policy_commit=base)
+    repository.git("rm", "--quiet", "--cached", "-r", "old")
+    repository.git("commit", "--quiet", "--message=x")
+    made = Places(Git(repository.root), repository.root, None, None, "m", "m", None, base)
+    assert predictions(find_baseline("file:old", made)) == "head", "an earlier step may make it"
+
+
+def test_a_model_folder_that_git_holds(repository: Repository, tmp_path: Path) -> None:
+    base = repository.commit(**{"model/MLmodel": "base", "model/data/weights": "1"})
+    repository.commit(**{"model/MLmodel": "head", "model/more": "x"})
+    places = Places(Git(repository.root), repository.root, None, base, "m", "m", None, model_path="model")
+
+    located = fetch_model("base", places, tmp_path / "fetched")
+
+    assert (located.path, located.name) == (tmp_path / "fetched", f"model at {base[:7]}")
+    assert {path.name for path in (tmp_path / "fetched").iterdir()} == {"MLmodel", "data"}
+    assert (tmp_path / "fetched" / "MLmodel").read_text() == "base"
+    assert (tmp_path / "fetched" / "data" / "weights").read_text() == "1"
+    with pytest.raises(BadInput, match="is there already"):
+        fetch_model("base", places, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "why"),
+    [
+        ("none", "model", "names no model"),
+        ("file:old", "model", "names no model"),
+        ("base", None, "`train.model` is not set"),
+        ("base", "elsewhere", "neither in git nor under DVC"),
+    ],
+)
+def test_why_there_is_no_model(repository: Repository, tmp_path: Path, spec: str, model: str | None, why: str) -> None:
+    base = repository.commit(**{"model/MLmodel": "base"})
+    places = Places(Git(repository.root), repository.root, None, base, "m", "m", None, model_path=model)
+    located = fetch_model(spec, places, tmp_path / "fetched")
+    assert located.path is None
+    assert why in located.why_absent
+    assert not (tmp_path / "fetched").exists()
 
 
 # Shallow clones ------------------------------------------------------------------------------------------------------------------
@@ -302,8 +475,9 @@ def test_a_pull_request_is_judged_by_the_limits_of_its_base(repository: Reposito
     decision = gate(repository, 0.60, pull(base, head))
     assert (decision.exit_code, decision.record.status) == (ExitCode.VERDICT_NO, "fail")
     assert decision.record.metrics[0].baseline == 0.7
-    (notice,) = decision.record.notices
-    assert "changes modelship.yaml: `gate.metrics.roc_auc.max-regression`: 0.01 → 0.5" in notice
+    (finding,) = decision.record.findings
+    assert (finding.text, finding.needs_approval) == ("loosens `roc_auc`: max-regression 0.01 → 0.5", True)
+    assert decision.record.approval == Approval(label="modelship-approved", given=False)
     assert decision.record.policy.endswith(f"at base {base[:7]}")
 
 
@@ -375,8 +549,9 @@ def test_a_pull_request_that_changes_what_it_is_judged_on_is_told(
 ) -> None:
     base = repository.metrics(0.70, modelship__yaml=CONFIG + "data: {current: data/test.csv, expectations: rules.yaml}\n", **before)
     head = repository.metrics(0.71, **after)
-    notices = gate(repository, 0.71, pull(base, head)).record.notices
-    assert [f"judged on: {says}." in notice for notice in notices] == ([True] if says else [])
+    decision = gate(repository, 0.71, pull(base, head))
+    assert [says in finding.text for finding in decision.record.findings] == ([True] if says else [])
+    assert decision.exit_code == (ExitCode.VERDICT_NO if says else ExitCode.PASS), "who changes the judge's data needs approval"
 
 
 def test_what_the_base_branch_got_meanwhile_is_not_blamed_on_the_pull_request(repository: Repository) -> None:

@@ -13,7 +13,9 @@ from modelship.core.config import Limit
 from modelship.core.documents import Document
 from modelship.core.metrics import LARGEST, Metrics, read_metrics, why_not_a_metric
 from modelship.core.records import MetricVerdict
-from modelship.gate.judge import Judgement, judge, margin, worst_first
+from modelship.gate.comparison import Comparison
+from modelship.gate.directions import Direction
+from modelship.gate.judge import Judgement, judge, judge_paired, margin, worst_first
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -239,3 +241,107 @@ def test_worst_first() -> None:
         limits, metrics(roc_auc=0.9, f1=0.1, accuracy=0.45), metrics(roc_auc=0.5, f1=0.5, accuracy=0.5, recall=0.5)
     )
     assert [verdict.metric for verdict in worst_first(judgement.verdicts)] == ["recall", "f1", "accuracy", "roc_auc"]
+
+
+# With intervals ------------------------------------------------------------------------------------------------------------------
+
+
+def comparison(low: float, high: float, *, better: str = "higher", baseline: float = 0.744) -> Comparison:
+    """A comparison whose change has the 95 % interval [low, high]."""
+    change = (low + high) / 2
+    return Comparison(
+        metric="roc_auc",
+        baseline=baseline,
+        candidate=baseline + (change if better == "higher" else -change),
+        change=change,
+        standard_error=(high - low) / 2 / 1.959963984540054,
+        effective_rows=1e15,
+        support=1e15,
+        least_error=0.0,
+        rows=5000,
+        method="DeLong",
+    )
+
+
+def paired(limit: Limit, low: float, high: float, *, better: Direction = "higher") -> MetricVerdict:
+    return judge_paired("roc_auc", limit, better, comparison(low, high, better=better), 0.95)
+
+
+@pytest.mark.parametrize("better", ["higher", "lower"])
+@pytest.mark.parametrize(
+    ("low", "high", "state", "reason", "proven"),
+    [
+        (-0.020, -0.0051, "fail", "worse", True),
+        (-0.020, -0.0049, "inconclusive", "cannot tell", False),
+        (-0.008, -0.0024, "inconclusive", "cannot tell", False),
+        (-0.008, -0.0019, "pass", "within the margin", False),
+        (-0.004, -0.0010, "pass", "no worse", True),
+        (-0.004, 0.0100, "pass", "no worse", True),
+        (-0.006, 0.0200, "pass", "within the margin", False),
+        (0.001, 0.0200, "pass", "better", True),
+        (0.0, 0.0, "pass", "same", True),
+    ],
+)
+def test_states_with_an_interval(better: Direction, low: float, high: float, state: str, reason: str, proven: bool) -> None:
+    verdict = paired(Limit(max_regression=0.005), low, high, better=better)
+    assert (verdict.state, verdict.reason, verdict.proven) == (state, reason, proven)
+    assert verdict.interval == pytest.approx((low, high))
+    assert verdict.recomputed
+    assert (verdict.rows_to_decide is not None) == (state == "inconclusive")
+
+
+def test_without_a_margin_an_interval_blocks_nothing() -> None:
+    verdict = paired(Limit(min=0.5), -0.2, -0.1)
+    assert (verdict.state, verdict.reason, verdict.proven) == ("pass", "within the limits", False)
+    assert paired(Limit(min=0.5), 0.1, 0.2).reason == "better"
+
+
+def test_an_absolute_limit_is_broken_however_wide_the_interval() -> None:
+    verdict = paired(Limit(min=0.75, max_regression=0.005), -0.004, 0.010)
+    assert (verdict.state, verdict.reason, verdict.proven) == ("fail", "below 0.75", False)
+    assert verdict.rows_to_decide is None
+
+
+def test_a_relative_margin_is_of_the_baseline() -> None:
+    verdict = paired(Limit(max_regression="1%"), -0.009, -0.0075)
+    assert verdict.margin == pytest.approx(0.00744)
+    assert verdict.state == "fail"
+
+
+def test_numbers_from_predictions_stand_in_place_of_reported_ones() -> None:
+    limits = {"roc_auc": Limit(max_regression=0.005), "log_loss": Limit(max_regression=0.005)}
+    judgement = judge(
+        limits,
+        metrics(roc_auc=0.9, log_loss=0.5),
+        metrics(roc_auc=0.1, log_loss=0.5),
+        comparisons={"roc_auc": comparison(-0.02, -0.01)},
+    )
+    auc, loss = judgement.verdicts
+    assert (auc.state, auc.baseline, auc.recomputed) == ("fail", 0.744, True)
+    assert (loss.state, loss.interval, loss.recomputed) == ("pass", None, False)
+    assert judgement.fails == [auc]
+    assert judgement.inconclusive == []
+
+
+@given(numbers, st.floats(1e-6, 1e3), margins, st.sampled_from([0.5, 0.8, 0.95, 0.99]))
+def test_the_interval_tells_the_state(change: float, error: float, margin_: float | str, confidence: float) -> None:
+    compared = Comparison(
+        metric="x",
+        baseline=100.0,
+        candidate=100.0 + change,
+        change=change,
+        standard_error=error,
+        effective_rows=50,
+        support=50,
+        least_error=0,
+        rows=50,
+        method="",
+    )
+    verdict = judge_paired("x", Limit(max_regression=margin_), "higher", compared, confidence)
+    assert verdict.interval
+    assert verdict.margin is not None
+    low, high = verdict.interval
+    edge = -verdict.margin - 1e-12 * max(100.0, abs(100.0 + change))
+    expected = "fail" if high < edge else "inconclusive" if change < edge else "pass"
+    assert verdict.state == expected
+    assert verdict.proven == (high < edge or low >= edge or low > 0)

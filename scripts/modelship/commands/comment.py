@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelship.commands.frame import Workspace, config_option, model_option, workspace
+from modelship.commands.frame import Workspace, config_option, guarded, model_option, workspace
 from modelship.core import workflow
 from modelship.core.environments import need
-from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem, bad_input
+from modelship.core.errors import BadInput, ExitCode, bad_input
 from modelship.core.event import Event
 from modelship.core.records import RECORDS
 
@@ -46,7 +45,7 @@ def command(config: Path, **given: Any) -> None:
         author=given["author"],
         token=given["github_token"] or "",
     )
-    sys.exit(_guarded(config, options))
+    sys.exit(guarded("comment", lambda: _answer(config, options)))
 
 
 @dataclass(frozen=True)
@@ -60,22 +59,10 @@ class Options:
     token: str = field(repr=False)
 
 
-def _guarded(config: Path, options: Options) -> ExitCode:
-    """Do the work; errors become annotations and the command's exit code."""
-    try:
-        need("github")
-        workflow.set_outputs({"conclusion": "failure"})  # Until the report is there to say otherwise.
-        return work(workspace(config, {"model": options.model}), options)
-    except ModelshipError as error:
-        for problem in error.problems:
-            workflow.annotate("error", problem, _TITLE)
-        return error.exit_code
-    except Exception as error:
-        with workflow.commands_stopped():
-            traceback.print_exc(file=sys.stdout)
-        message = f"unexpected {type(error).__name__}: {str(error)[:500]}."
-        workflow.annotate("error", Problem(message, "This is a defect in Modelship; please report it."), _TITLE)
-        return ExitCode.INFRASTRUCTURE
+def _answer(config: Path, options: Options) -> ExitCode:
+    need("github")
+    workflow.set_outputs({"conclusion": "failure"})  # Until the report is there to say otherwise.
+    return work(workspace(config, {"model": options.model}), options)
 
 
 def work(space: Workspace, options: Options) -> ExitCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from modelship.core.documents import parse_document, read_document
 from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
 from modelship.core.event import Event, read_event
 from modelship.core.git import Git
-from modelship.core.records import MAX_TEXT, RECORDS, AnyRecord
+from modelship.core.records import MAX_TEXT, RECORDS, AnyRecord, encode
 from modelship.core.run_directory import RunDirectory
 
 
@@ -75,10 +76,13 @@ def workspace(config_path: Path, overrides: Mapping[str, Any]) -> Workspace:
     )
 
 
-def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callable[[Workspace], Result]) -> NoReturn:
+def run(
+    name: str, config_path: Path, overrides: Mapping[str, Any], work: Callable[[Workspace], Result], *, as_json: bool = False
+) -> NoReturn:
     """Do `work` and leave the process with the command's exit code.
 
     Whatever happens, a record is written: an error becomes a record of status `error`, so that the comment can tell of it.
+    With `as_json` the record is also all that standard output holds.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     space: Workspace | None = None
@@ -86,7 +90,8 @@ def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callab
         space = workspace(config_path, overrides)
         space.run_directory.remove(name)
         _head(space)  # Kept from now on: training may commit what it wrote.
-        result = work(space)
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):
+            result = work(space)
     except ModelshipError as error:
         result = _failed(name, error.problems, error.exit_code)
     except KeyboardInterrupt:
@@ -97,11 +102,30 @@ def run(name: str, config_path: Path, overrides: Mapping[str, Any], work: Callab
         # Fail closed: a defect of ours is never a pass. The log gets the trace, the record one line.
         with workflow.commands_stopped():
             traceback.print_exc(file=sys.stdout)
-        problem = Problem(
-            f"unexpected {type(error).__name__}: {str(error)[:500]}.", "This is a defect in Modelship; please report it."
-        )
-        result = _failed(name, (problem,), ExitCode.INFRASTRUCTURE)
-    _finish(name, space, result, started, time.monotonic() - clock)
+        result = _failed(name, (_defect(error),), ExitCode.INFRASTRUCTURE)
+    _finish(name, space, result, started, time.monotonic() - clock, as_json)
+
+
+def guarded(name: str, work: Callable[[], ExitCode]) -> ExitCode:
+    """Do `work` that leaves no record: errors become annotations and the exit code."""
+    title = f"modelship {name}"
+    try:
+        return work()
+    except ModelshipError as error:
+        for problem in error.problems:
+            workflow.annotate("error", problem, title)
+        return error.exit_code
+    except Exception as error:
+        import traceback
+
+        with workflow.commands_stopped():
+            traceback.print_exc(file=sys.stdout)
+        workflow.annotate("error", _defect(error), title)
+        return ExitCode.INFRASTRUCTURE
+
+
+def _defect(error: Exception) -> Problem:
+    return Problem(f"unexpected {type(error).__name__}: {str(error)[:500]}.", "This is a defect in Modelship; please report it.")
 
 
 def _failed(name: str, problems: tuple[Problem, ...], exit_code: ExitCode) -> Result:
@@ -110,7 +134,7 @@ def _failed(name: str, problems: tuple[Problem, ...], exit_code: ExitCode) -> Re
     return Result(record, exit_code)
 
 
-def _finish(name: str, space: Workspace | None, result: Result, started: datetime, seconds: float) -> NoReturn:
+def _finish(name: str, space: Workspace | None, result: Result, started: datetime, seconds: float, as_json: bool) -> NoReturn:
     record = msgspec.structs.replace(
         result.record,
         model=result.record.model or _model_name(space),
@@ -133,9 +157,12 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
             outputs["evidence-digest"] = _digest(space)
     for problem in record.problems:
         workflow.annotate("error", problem, f"modelship {name}")
-    # The problems were shown a line above.
-    summary = "" if record.problems else f" · {record.summary}"
-    workflow.say(f"modelship {name}: {record.status}{summary} · {seconds:.1f} s")
+    if as_json:
+        sys.stdout.write(encode(record).decode())
+    else:
+        # The problems were shown a line above.
+        summary = "" if record.problems else f" · {record.summary}"
+        workflow.say(f"modelship {name}: {record.status}{summary} · {seconds:.1f} s")
     workflow.set_outputs(outputs)
     sys.stdout.flush()
     sys.exit(exit_code)

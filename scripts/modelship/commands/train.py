@@ -71,8 +71,12 @@ def work(space: Workspace, tracking_uri: str | None) -> Result:
 
 
 def _logged(record: TrainRecord, runs: Any, key: str, model: str, space: Workspace) -> TrainRecord:
-    from modelship.registry.runs import TAG_COMMIT, TAG_MODEL
+    from modelship.core.prediction_files import suffix_of
+    from modelship.registry.runs import TAG_COMMIT, TAG_MODEL, TAG_PREDICTIONS
 
+    files = {"train.json": space.run_directory.record_path("train")}
+    if record.predictions:
+        files[f"predictions{suffix_of(record.predictions.path)}"] = space.directory / record.predictions.path
     tags = {
         TAG_MODEL: model,
         "modelship.dirty": str(record.dirty).lower(),
@@ -81,6 +85,7 @@ def _logged(record: TrainRecord, runs: Any, key: str, model: str, space: Workspa
         "modelship.peak-memory-bytes": str(record.peak_memory_bytes),
         "modelship.python": record.python,
         "modelship.model-digest": record.model_digest,
+        TAG_PREDICTIONS: record.predictions.hash if record.predictions else "",
         **{f"modelship.data.{_tag_name(file.path)}": file.hash for file in record.data[:50]},
     }
     commit = space.git.head()
@@ -92,7 +97,7 @@ def _logged(record: TrainRecord, runs: Any, key: str, model: str, space: Workspa
         metrics=record.metrics,
         params=record.params,
         tags={name: value for name, value in tags.items() if value},
-        files=[space.run_directory.record_path("train")],
+        files=files,
     )
     return msgspec.structs.replace(record, mlflow_run=run_id, mlflow_url=runs.url(run_id))
 

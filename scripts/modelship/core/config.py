@@ -33,6 +33,16 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=1000)]
 Percent = Annotated[str, _text(r"[0-9]+([.][0-9]+)?%", "A number (`0.005`) or a share of the baseline's absolute value (`1%`).")]
 Margin = Annotated[float, Meta(ge=0)] | Percent
 Duration = Annotated[str, _text(r"[1-9][0-9]*[smh]", "Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
+Milliseconds = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(ms|s)", "Milliseconds or seconds: `50ms`, `2s`.")]
+Size = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)", "Bytes with a unit: `500kB`, `50MB`, `1.5GiB`.")]
+Share = (
+    Annotated[float, Meta(ge=0, le=1)]
+    | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share of the rows: `0.01` or `1%`.")]
+)
+Function = Annotated[
+    str,
+    _text(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*", "A module and a function in it: `package.module:function`."),
+]
 Baseline = Annotated[
     str,
     _text(r"champion|base|none|git:.+|run:.+|file:.+", "`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`."),
@@ -43,17 +53,31 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
+Answer = Annotated[str, _text(r"prediction|score|score_.+", "`prediction`, `score`, or `score_<class>` with more than two classes.")]
+
+
 class Data(_Section, frozen=True, kw_only=True):
     """The tables that the model learns from and is judged on."""
 
     reference: Annotated[FilePath, Meta(description="What the model learns from.")] | None = None
     current: Annotated[FilePath, Meta(description="What the model is judged on.")] | None = None
     target: Annotated[str, Meta(description="The column that the model predicts.")] | None = None
-    key: Annotated[str, Meta(description="The column that names a row, once each.")] | None = None
+    key: Annotated[str, Meta(description="The column that names a row, once each, and pairs the rows of two models.")] | None = None
+    positive: (
+        Annotated[str | int | bool, Meta(description="Of two classes the one that scores speak of; the greater without it.")] | None
+    ) = None
     expectations: (
         Annotated[FilePath, Meta(description="A short YAML list of expectations, or a Great Expectations suite as JSON.")] | None
     ) = None
     remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
+
+
+class Columns(_Section, frozen=True, kw_only=True):
+    """What the columns of the predictions file are called; beside these it holds `data.key` and the columns to slice by."""
+
+    truth: Annotated[str, Meta(description="What is true of the row.")] = "truth"
+    prediction: Annotated[str, Meta(description="What the model says.")] = "prediction"
+    score: Annotated[str, Meta(description="A probability; with more than two classes one column each, as `score_<class>`.")] = "score"
 
 
 class Train(_Section, frozen=True, kw_only=True):
@@ -62,10 +86,89 @@ class Train(_Section, frozen=True, kw_only=True):
     run: Annotated[str, Meta(min_length=1, description="The command, run by `bash` beside modelship.yaml.")] | None = None
     metrics: Annotated[FilePath, Meta(description="The metrics file that training writes: JSON, YAML or TOML.")] | None = None
     params: Annotated[FilePath, Meta(description="The parameters file; `params.yaml` is found by itself.")] | None = None
-    predictions: Annotated[FilePath, Meta(description="The predictions file that training writes.")] | None = None
+    predictions: (
+        Annotated[FilePath, Meta(description="The predictions file that training writes, Parquet or CSV: intervals need it.")] | None
+    ) = None
+    columns: Annotated[Columns, Meta(description="What the columns of the predictions file are called.")] = Columns()
     model: Annotated[FilePath, Meta(description="The MLflow model folder that training writes.")] | None = None
     timeout: Annotated[Duration, Meta(description="When training is stopped, as `60m`.")] = "6h"
     python: Annotated[str, Meta(min_length=1, description="The team's Python interpreter.")] = "python"
+
+
+class Latency(_Section, frozen=True, kw_only=True):
+    """How long the candidate may take to answer. What is not named here is measured all the same."""
+
+    single_row_p50: Annotated[Milliseconds, Meta(description="The median for one row.")] | None = None
+    single_row_p99: Annotated[Milliseconds, Meta(description="What 99 of 100 single rows may take.")] | None = None
+    batch_p50: Annotated[Milliseconds, Meta(description="The median for 1,000 rows.")] | None = None
+    batch_p99: Annotated[Milliseconds, Meta(description="What 99 of 100 batches of 1,000 rows may take.")] | None = None
+
+
+class Invariance(_Section, frozen=True, kw_only=True):
+    """A column that must not matter to the answer."""
+
+    column: Annotated[str, Meta(description="The column whose values are exchanged.")]
+    values: (
+        Annotated[
+            tuple[str | int | float | bool, ...],
+            Meta(min_length=1, max_length=20, description="What every row is given in turn; other values of the column without it."),
+        ]
+        | None
+    ) = None
+    of: Annotated[Answer, Meta(description="The answer that must stay.")] = "prediction"
+    tolerance: Annotated[float, Meta(ge=0, description="How far a number may move; `evaluate.tolerance` without it.")] | None = None
+    allow: Annotated[Share, Meta(description="The share of rows that may change all the same.")] = "1%"
+    severity: Annotated[Literal["critical", "warning"], Meta(description="Whether it blocks.")] = "critical"
+
+
+class Directional(_Section, frozen=True, kw_only=True):
+    """A column that must move the answer one way."""
+
+    column: Annotated[str, Meta(description="The column of numbers that is raised or lowered.")]
+    change: Annotated[
+        float | Annotated[str, _text(r"[+-]?[0-9]+([.][0-9]+)?%", "A number to add (`100`), or a share of the value (`+10%`).")],
+        Meta(description="By how much."),
+    ]
+    expect: Annotated[
+        Literal["increase", "decrease", "not-increase", "not-decrease"], Meta(description="What the answer must do on every row.")
+    ]
+    of: Annotated[Answer, Meta(description="Which answer; the score without it where there is one, else the prediction.")] | None = (
+        None
+    )
+    allow: Annotated[Share, Meta(description="The share of rows that may do otherwise.")] = "5%"
+    severity: Annotated[Literal["critical", "warning"], Meta(description="Whether it blocks.")] = "critical"
+
+
+class CrossValidation(_Section, frozen=True, kw_only=True):
+    """A scikit-learn estimator fitted anew on parts of `data.reference`."""
+
+    metric: Annotated[str, Meta(description="A scorer of scikit-learn, as `roc_auc` or `log_loss`.")]
+    folds: Annotated[int, Meta(ge=2, le=20, description="How many parts.")] = 5
+    min: Annotated[float, Meta(description="The lowest allowed mean over the folds.")] | None = None
+    max: Annotated[float, Meta(description="The highest allowed mean over the folds.")] | None = None
+    severity: Annotated[Literal["critical", "warning"], Meta(description="Whether it blocks.")] = "critical"
+
+
+class Evaluate(_Section, frozen=True, kw_only=True):
+    """How models are scored on `data.current`, and what the candidate must hold."""
+
+    predict: (
+        Annotated[
+            Function,
+            Meta(
+                description="A function `f(model_path, rows)` that answers with an array or with columns `prediction` and `score`; "
+                "MLflow loads the model without it."
+            ),
+        ]
+        | None
+    ) = None
+    timeout: Annotated[Duration, Meta(description="When evaluation is stopped, as `10m`.")] = "10m"
+    tolerance: Annotated[float, Meta(ge=0, description="How far two answers to the same row may be apart.")] = 1e-9
+    latency: Annotated[Latency, Meta(description="How long answers may take.")] = Latency()
+    max_model_size: Annotated[Size, Meta(description="How large the model folder may be.")] | None = None
+    invariance: Annotated[tuple[Invariance, ...], Meta(max_length=20, description="Columns that must not matter.")] = ()
+    directional: Annotated[tuple[Directional, ...], Meta(max_length=20, description="Columns that must matter in one way.")] = ()
+    cross_validation: Annotated[CrossValidation, Meta(description="Fit anew on parts of the reference data.")] | None = None
 
 
 class Limit(_Section, frozen=True, kw_only=True):
@@ -81,6 +184,16 @@ class Limit(_Section, frozen=True, kw_only=True):
         Annotated[
             Literal["higher", "lower"],
             Meta(description="Which direction is better, for a metric that scikit-learn does not know."),
+        ]
+        | None
+    ) = None
+    function: (
+        Annotated[
+            Function,
+            Meta(
+                description="A metric of your own, run by `evaluate`: `f(truth, prediction, score=None)` gives one number, or one "
+                "a row, whose mean is taken."
+            ),
         ]
         | None
     ) = None
@@ -108,6 +221,27 @@ class Gate(_Section, frozen=True, kw_only=True):
         Literal["allow", "refuse"],
         Meta(description="Whether a candidate may pass on its absolute limits while there is no baseline."),
     ] = "refuse"
+    confidence: Annotated[float, Meta(ge=0.5, lt=1, description="The confidence of every interval.")] = 0.95
+    inconclusive: Annotated[
+        Literal["warn", "block"], Meta(description="What happens where the data cannot tell whether the candidate is worse.")
+    ] = "warn"
+    group: (
+        Annotated[str, Meta(description="The column whose equal values are no independent rows: one customer, one machine.")] | None
+    ) = None
+    slices: Annotated[
+        tuple[str | Annotated[tuple[str, ...], Meta(min_length=1, max_length=3)], ...] | Literal["auto"],
+        Meta(description="Columns whose every value is judged by itself, `[a, b]` for each pair, `auto` to look for the worst."),
+    ] = ()
+    slice_rows: Annotated[int, Meta(ge=10, description="The fewest rows that a slice is judged on.")] = 100
+    failing_slice: Annotated[Literal["block", "warn"], Meta(description="What a slice that is proven worse does.")] = "block"
+    show: Annotated[tuple[str, ...], Meta(description="Text columns whose values may be shown in a comment.")] = ()
+    approval_label: Annotated[
+        str, Meta(min_length=1, max_length=50, description="The label that lets a pull request change what it is judged by.")
+    ] = "modelship-approved"
+    accept_regression: Annotated[
+        Literal["write", "maintain", "admin", "never"],
+        Meta(description="Who may let a failing candidate pass with the comment `/accept-regression <reason>`."),
+    ] = "maintain"
 
 
 class Registry(_Section, frozen=True, kw_only=True):
@@ -122,6 +256,7 @@ class Config(_Section, frozen=True, kw_only=True):
     model: Annotated[Name, Meta(description="The model's name.")]
     data: Data = Data()
     train: Train = Train()
+    evaluate: Evaluate = Evaluate()
     gate: Gate = Gate()
     registry: Registry = Registry()
 
@@ -212,23 +347,21 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
     reason = reason or str(error)
     at = _locate(data, trail.rstrip("`").removeprefix("$"), str(error))
     unknown, missing = _UNKNOWN_FIELD.search(reason), _MISSING_FIELD.search(reason)
-    dotted = ".".join(map(str, at))
+    dotted = _dotted(at)
     if unknown:
         key = (*at, unknown.group(1))
         known = _keys_at(at)
-        return Problem(
-            f"unknown key `{'.'.join(map(str, key))}`.", did_you_mean(unknown.group(1), known), document.name, document.line(key)
-        )
+        return Problem(f"unknown key `{_dotted(key)}`.", did_you_mean(unknown.group(1), known), document.name, document.line(key))
     if missing:
         return Problem(
-            f"the key `{'.'.join(map(str, (*at, missing.group(1))))}` is missing.",
+            f"the key `{_dotted((*at, missing.group(1)))}` is missing.",
             "Add it, or give it as an option or an input.",
             document.name,
             document.line(at) or (1 if document.data else None),  # Without a file there is no line.
         )
     value: Any = data
     for part in at:
-        value = value[part] if isinstance(value, dict) and part in value else None
+        value = _entry(value, part)
     shown = "" if value is None or isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
     pattern = _PATTERN.search(reason)
     if pattern:
@@ -242,6 +375,18 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
         return Problem(f"`{dotted}` is `{_one_line(value)}`.", f"Allowed: {_choices(at)}.", document.name, document.line(at))
     reason = reason[0].lower() + _TYPE_NAMES.sub(_type_names, reason[1:]).replace(">= 0.0", "of at least 0")
     return Problem(f"`{dotted}`: {reason}.{shown}", _describe(at), document.name, document.line(at))
+
+
+def _dotted(at: Path_) -> str:
+    """A path as a reader would write it: `evaluate.invariance[0].column`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).removeprefix(".")
+
+
+def _entry(value: Any, part: str | int) -> Any:
+    """What a mapping holds under a key or a list at an index; None where there is nothing."""
+    if isinstance(value, list):
+        return value[part] if isinstance(part, int) and part < len(value) else None
+    return value.get(part) if isinstance(value, dict) else None
 
 
 def _type_names(match: re.Match[str]) -> str:
@@ -262,12 +407,12 @@ def _locate(data: Any, trail: str, message: str) -> Path_:
     The guilty one is the key without which the same message no longer comes; the first, when several share it.
     """
     at: Path_ = ()
-    for token in re.findall(r"\.([^.\[\]]+)|\[(\.\.\.)\]", trail):
+    for token in re.findall(r"\.([^.\[\]]+)|\[([0-9]+)\]|\[(\.\.\.)\]", trail):
         value: Any = data
         for part in at:
             value = value[part]
-        if token[0]:
-            at = (*at, token[0])
+        if token[0] or token[1]:
+            at = (*at, token[0] or int(token[1]))
             continue
         for key in value:
             try:
@@ -284,7 +429,10 @@ def _schema_at(at: Path_) -> dict[str, Any]:
     node: dict[str, Any] = schema
     for part in at:
         node = _object(node, schema)
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        if isinstance(part, int):
+            node = next((option["items"] for option in (node, *node.get("anyOf", [])) if "items" in option), {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
     return _object(node, schema)
 
 

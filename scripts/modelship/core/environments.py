@@ -21,6 +21,7 @@ MODULES = {
     "dvc-gs": "dvc_gs",
     "dvc-s3": "dvc_s3",
     "dvc-ssh": "dvc_ssh",
+    "gate": "pyarrow",
     "github": "github",
     "registry": "mlflow",
 }

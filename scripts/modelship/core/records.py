@@ -135,6 +135,86 @@ class TrainRecord(Record, frozen=True, kw_only=True, tag="train/1"):
     """The last lines, when training failed."""
 
 
+class ScoredModel(_Part, frozen=True, kw_only=True):
+    """A model and its answers to the current rows."""
+
+    path: Text
+    digest: str
+    """SHA-256 over the model's files."""
+    bytes: int
+    """Size of all its files."""
+    predictions: DataFile
+    """In the run directory."""
+    scored_seconds: float
+    """How long the answers to all rows took, loading not counted."""
+    peak_memory_bytes: int | None = None
+    """Of the largest process up to then."""
+
+
+class ModelCheck(_Part, frozen=True, kw_only=True):
+    """One thing that the candidate must hold."""
+
+    name: Text
+    """As a reader would call it: `finite`, `single-row p99`, `invariant to carrier`."""
+    holds: bool
+    severity: Literal["critical", "warning", "info"] = "critical"
+    """Only what is critical blocks; `info` is measured and not judged."""
+    observed: Text = ""
+    """What was found, in a few words."""
+    limit: Text = ""
+    """What was asked for."""
+
+
+class LatencyMeasured(_Part, frozen=True, kw_only=True):
+    """How long a model took to answer, in milliseconds."""
+
+    rows: int
+    """In each call."""
+    calls: int
+    p50: float
+    p99: float
+
+
+class FunctionMetric(_Part, frozen=True, kw_only=True):
+    """A metric of the team's own on the current rows. Differences are candidate less baseline, whichever is better."""
+
+    function: Text
+    candidate: float
+    baseline: float | None = None
+    standard_error: float | None = None
+    """Of the difference."""
+    low: float | None = None
+    high: float | None = None
+    """What the difference may truly be, at the record's confidence."""
+    effective_rows: float | None = None
+    """How many rows, or groups, the standard error rests on."""
+    method: Text = ""
+    """How the interval was found."""
+
+
+class EvaluateRecord(Record, frozen=True, kw_only=True, tag="evaluate/1"):
+    """Both models on the same rows, and what the candidate holds by itself."""
+
+    python: str = ""
+    """Version of the team's interpreter."""
+    table: DataFile | None = None
+    """The current table, with its SHA-256."""
+    rows: int | None = None
+    candidate: ScoredModel | None = None
+    baseline: ScoredModel | None = None
+    """None where no baseline model was at hand."""
+    checks: tuple[ModelCheck, ...] = ()
+    """What does not hold comes first."""
+    latency: dict[str, LatencyMeasured] = {}
+    """`single-row` and `batch`, of the candidate."""
+    functions: dict[str, FunctionMetric] = {}
+    """By the metric's name."""
+    confidence: float | None = None
+    """The confidence of intervals."""
+    log_tail: tuple[Text, ...] = ()
+    """The last lines, when scoring failed."""
+
+
 class Baseline(_Part, frozen=True, kw_only=True):
     """What the candidate is compared with."""
 
@@ -164,6 +244,96 @@ class MetricVerdict(_Part, frozen=True, kw_only=True):
     margin: float | None = None
     allowed: Text = ""
     """The limits as a reader would write them: `−0.0050`, `≥ 0.70`."""
+    interval: tuple[float, float] | None = None
+    """What the change may truly be, at the record's confidence; None without paired predictions."""
+    proven: bool = False
+    """Whether the interval alone shows what `reason` says."""
+    rows_to_decide: int | None = None
+    """About how many rows would tell, where these could not."""
+    method: Text = ""
+    """How the interval was found."""
+    recomputed: bool = False
+    """Whether the numbers come from predictions; else they are what training reported."""
+
+
+class SliceVerdict(_Part, frozen=True, kw_only=True):
+    """One metric within one slice; its interval holds for all slices at once."""
+
+    slice: dict[str, Text]
+    """Column to value, as a reader would write it: `{carrier: EV}`, `{distance: 500 to 1,020}`."""
+    rows: int
+    verdict: MetricVerdict
+
+
+class Slices(_Part, frozen=True, kw_only=True):
+    """What slices showed."""
+
+    verdicts: tuple[SliceVerdict, ...] = ()
+    """Worst first; at most 300."""
+    comparisons: int = 0
+    """How many intervals were looked at, and corrected for."""
+    too_few: tuple[Text, ...] = ()
+    """Slices with fewer than `min_rows` rows, or in which a metric is not defined; at most 100."""
+    min_rows: int = 0
+
+
+class Cohort(_Part, frozen=True, kw_only=True):
+    """Rows that share values, among which something is more frequent than among all."""
+
+    slice: dict[str, Text]
+    rows: int
+    newly_right: int
+    newly_wrong: int
+    lift: float
+    """How many times more frequent rows newly wrong are here than elsewhere."""
+
+
+class Example(_Part, frozen=True, kw_only=True):
+    """A row that was right and is wrong now. Text that the team has not allowed to be shown is left out."""
+
+    key: Text
+    truth: Text
+    baseline: Text
+    candidate: Text
+    values: dict[str, Text] = {}
+
+
+class Flips(_Part, frozen=True, kw_only=True):
+    """Rows on which the two models are right and wrong the other way round."""
+
+    newly_right: int
+    newly_wrong: int
+    cohorts: tuple[Cohort, ...] = ()
+    """Where rows newly wrong concentrate, the most striking first."""
+    examples: tuple[Example, ...] = ()
+    keys_hidden: bool = False
+    """Whether keys are text that may not be shown."""
+
+
+class Finding(_Part, frozen=True, kw_only=True):
+    """Something in this pull request that touches what judges it."""
+
+    kind: Literal["policy", "labels", "holdout", "baseline", "overlap"]
+    text: Text
+    needs_approval: bool = False
+
+
+class Approval(_Part, frozen=True, kw_only=True):
+    """Whether a person let the findings pass."""
+
+    label: Text
+    given: bool
+    by: Text = ""
+    """Who set the label."""
+
+
+class Acceptance(_Part, frozen=True, kw_only=True):
+    """A maintainer's word that this commit's regression may pass. It speaks of no other commit."""
+
+    by: Text
+    reason: Text
+    url: Text = ""
+    commit: Sha
 
 
 class ValueChange(_Part, frozen=True, kw_only=True):
@@ -198,14 +368,27 @@ class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
     changes: Changes | None = None
     paired: bool = False
     """Whether predictions gave intervals; without them a difference has no measure of chance."""
+    rows: int | None = None
+    """How many rows were paired."""
+    groups: int | None = None
+    """How many groups of rows that belong together, where the team named a column for it."""
+    confidence: float | None = None
+    """The confidence of intervals."""
+    slices: Slices | None = None
+    flips: Flips | None = None
+    findings: tuple[Finding, ...] = ()
+    approval: Approval | None = None
+    """Asked for where a finding needs it."""
+    acceptance: Acceptance | None = None
 
 
-AnyRecord = DvcPullRecord | ValidateRecord | TrainRecord | MetricGateRecord
+AnyRecord = DvcPullRecord | ValidateRecord | TrainRecord | EvaluateRecord | MetricGateRecord
 
 RECORDS: dict[str, type[AnyRecord]] = {
     "dvc-pull": DvcPullRecord,
     "validate": ValidateRecord,
     "train": TrainRecord,
+    "evaluate": EvaluateRecord,
     "metric-gate": MetricGateRecord,
 }
 """Record types by command, in the order in which the commands run."""

@@ -48,7 +48,7 @@ class RunDirectory:
     def attach(self, source: Path, name: str) -> Path:
         """Copy a file beside the records, as `files/<name>`."""
         self.create()
-        target = self.path / "files" / name
+        target = self.file(name)
         _make_folder(self.path / "files")
         _make_folder(target.parent)
         target.unlink(missing_ok=True)
@@ -56,6 +56,10 @@ class RunDirectory:
 
         shutil.copyfile(source, target)
         return target
+
+    def file(self, name: str) -> Path:
+        """Where the attached file `name` stands."""
+        return self.path / "files" / name
 
     def digest(self) -> str:
         """SHA-256 over the relative path and content of everything in here: what one job promises and the next one checks.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,23 @@ from modelship.core.errors import BadInput
 from modelship.core.git import Git
 from modelship.core.records import DataFile
 
+
+@dataclass(frozen=True)
+class Output:
+    """What DVC tracks at one path: the entry of its `.dvc` file or `dvc.lock`, and the remote where the output names one."""
+
+    path: str
+    entry: Mapping[str, Any]
+    remote: str | None
+
+    @property
+    def md5(self) -> str | None:
+        """Its MD5, for a folder with `.dir` at the end; None where DVC knows it by another mark than its content."""
+        digest = self.entry.get("md5")
+        return digest if isinstance(digest, str) and _MD5.fullmatch(digest) else None
+
+
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _IGNORED_FOLDERS = {".git", ".dvc", ".modelship", ".venv", "venv", "node_modules"}
 
 
@@ -51,6 +70,20 @@ def data_files_at(git: Git, sha: str) -> list[DataFile]:
     return _collect(names, lambda name: git.read(sha, name) or b"")
 
 
+def outputs_near(git: Git, sha: str, path: str) -> list[Output]:
+    """What DVC tracks at commit `sha` at `path`, above it or below it; paths relative to git's directory."""
+    path = posixpath.normpath(path)
+    found: list[Output] = []
+    for name in git.files(sha):
+        folder = posixpath.dirname(name)
+        if posixpath.basename(name) == "dvc.lock":
+            found.extend(_stage_outputs(git, sha, folder, _read_yaml(name, git.read(sha, name) or b"")))
+        # What a `.dvc` file names lies beside it: of many, few need be read.
+        elif _is_source(name) and (is_within(path, folder) or is_within(folder, path)):
+            found.extend(_tracked(folder, _read_yaml(name, git.read(sha, name) or b"")))
+    return [output for output in found if is_within(path, output.path) or is_within(output.path, path)]
+
+
 def outdated_at(git: Git, sha: str) -> str | None:
     """Something that `dvc.lock` of commit `sha` was not made from although the commit holds it: a parameter or a file.
 
@@ -77,9 +110,38 @@ def outdated_at(git: Git, sha: str) -> str | None:
     return None
 
 
-def file_hash(files: Iterable[DataFile], path: str) -> str | None:
-    """The hash under which DVC knows `path`."""
-    return next((file.hash for file in files if file.path == posixpath.normpath(path)), None)
+def _tracked(folder: str, data: Any, options: Mapping[str, Any] | None = None) -> Iterator[Output]:
+    """The outputs in one `.dvc` file or stage; `options` holds what dvc.yaml says of them, by path."""
+    for entry in _outputs(data):
+        path = entry.get("path")
+        if isinstance(path, str):
+            said = (options or {}).get(path) or entry
+            remote = said.get("remote") if isinstance(said, dict) else None
+            joined = posixpath.normpath(posixpath.join(folder, path))
+            yield Output(joined, entry, remote if isinstance(remote, str) else None)
+
+
+def _stage_outputs(git: Git, sha: str, folder: str, lock: Any) -> Iterator[Output]:
+    """The outputs in a `dvc.lock`. Its paths are relative to the stage's `wdir`, which only `dvc.yaml` names."""
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    if not isinstance(stages, dict):
+        return
+    name = posixpath.join(folder, "dvc.yaml")
+    pipeline = _read_yaml(name, git.read(sha, name) or b"")
+    declared = pipeline.get("stages") if isinstance(pipeline, dict) else None
+    for stage, locked in stages.items():
+        # `train@small` is the entry `small` of the stage `train`.
+        definition = declared.get(stage.partition("@")[0]) if isinstance(declared, dict) else None
+        definition = definition.get("do", definition) if isinstance(definition, dict) else {}
+        outs = definition.get("outs") if isinstance(definition, dict) else None
+        options = {name: said for out in outs or [] if isinstance(out, dict) for name, said in out.items()}
+        wdir = definition.get("wdir") if isinstance(definition, dict) else None
+        yield from _tracked(posixpath.join(folder, wdir) if isinstance(wdir, str) else folder, locked, options)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it; both relative to one place and without `..`."""
+    return folder in ("", ".", path) or path.startswith(f"{folder}/")
 
 
 def _is_source(name: str) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def pull(request: Pull) -> DvcPullRecord:
     is_needed = bool(sources or configured.by_name or request.remote)
     remotes = configured.needed(request.remote, output_remotes(request.directory)) if is_needed else []
     if remotes:
-        _fetch(request, remotes)
+        run_dvc_pull(request, remotes)
     outputs, recomputed = _verify(request.directory, root, tracked, sources, remotes)
     amount = sum(file.bytes or 0 for file in outputs)
     left = f"; {counted(len(recomputed), 'stage output')} left to training" if recomputed else ""
@@ -78,15 +78,23 @@ def read_credentials(text: str) -> dict[str, str]:
     return credentials
 
 
-def _fetch(request: Pull, remotes: list[Remote]) -> None:
+def run_dvc_pull(
+    request: Pull, remotes: list[Remote], targets: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> None:
+    """Run `dvc pull` for `targets`, or for everything, in the environment that `remotes` need.
+
+    What no remote holds is left out. Raises BadInput when DVC refuses its configuration, InfrastructureError when a remote does
+    not answer.
+    """
     capabilities = {remote.capability for remote in remotes} - {"dvc"} or {"dvc"}
     if len(capabilities) > 1:
         kinds = ", ".join(f"{remote.name} ({remote.kind})" for remote in remotes)
         raise bad_input(f"the data lies on remotes of several kinds: {kinds}.", "Keep what one commit names on one kind.")
     python = interpreter(capabilities.pop())
-    command = [python, "-I", "-m", "dvc", "pull", "--allow-missing", *(["--remote", request.remote] if request.remote else [])]
+    options = ["--remote", request.remote] if request.remote else []
+    command = [python, "-I", "-m", "dvc", "pull", "--allow-missing", *options, "--", *targets]
     environment = {name: value for name, value in os.environ.items() if not name.startswith((*_FOREIGN, "MODELSHIP_"))}
-    environment |= {"DVC_NO_ANALYTICS": "1", **request.credentials}
+    environment |= {"DVC_NO_ANALYTICS": "1", **request.credentials, **(variables or {})}
     title = f"DVC: pull from {', '.join(f'{remote.name} ({remote.kind}, {remote.url})' for remote in remotes)}"
     with workflow.group(title), workflow.commands_stopped():
         result = subprocess.run(
@@ -113,7 +121,7 @@ def _verify(
     where = " or ".join(f"`{remote.name}`" for remote in remotes)
     for file in tracked:
         path = directory / file.path
-        state = _state(path, file, root)
+        state = state_of(path, file, root)
         if state == "right":
             present.append(file)
         elif file.path not in sources:
@@ -139,8 +147,8 @@ def _verify(
     return present, recomputed
 
 
-def _state(path: Path, file: DataFile, root: Path) -> str:
-    """`right`, `wrong` or `absent`."""
+def state_of(path: Path, file: DataFile, root: Path) -> str:
+    """Whether what stands at `path` is what DVC's entry `file` names: `right`, `wrong` or `absent`. `root` holds `.dvc/`."""
     algorithm, _, digest = file.hash.partition(":")
     if not path.exists():
         return "absent"

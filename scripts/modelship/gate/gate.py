@@ -1,62 +1,32 @@
-"""The gate from end to end: policy, candidate, baseline, verdict."""
+"""The gate from end to end: policy, candidate, baseline, rows, verdict, consent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelship.core.config import LoadedConfig, load_config, parse_config
-from modelship.core.documents import read_document
+from modelship.core.config import Config, LoadedConfig, parse_config
 from modelship.core.environments import need
-from modelship.core.errors import BadInput, ExitCode, Problem, bad_input
-from modelship.core.event import Event
-from modelship.core.git import Git
-from modelship.core.metrics import Metrics, read_metrics
-from modelship.core.records import Changes, MetricGateRecord, MetricVerdict, Status, TrainRecord, ValueChange
-from modelship.core.run_directory import RunDirectory
-from modelship.core.words import counted
-from modelship.gate.baseline import Found, Places, find_baseline
+from modelship.core.errors import BadInput
+from modelship.core.metrics import Metrics
+from modelship.core.records import Changes, EvaluateRecord, Finding, ValidateRecord
+from modelship.gate.baseline import Found, Located, Places, fetch_model, find_baseline
+from modelship.gate.candidate import Candidate, find_candidate
 from modelship.gate.changes import changed_among, changes
-from modelship.gate.judge import Judgement, judge, worst_first
+from modelship.gate.conclude import Case, Decision, conclude
+from modelship.gate.guard import guard, overlap, watched
+from modelship.gate.judge import judge
+from modelship.gate.own_metrics import own_metrics
+from modelship.gate.policy import Policy, Span, find_base, find_policy, find_span
+from modelship.gate.request import Request
 
 if TYPE_CHECKING:
-    from modelship.registry.runs import Runs
-
-
-class Request(msgspec.Struct, frozen=True):
-    """Everything that a verdict may depend on."""
-
-    git: Git
-    directory: Path
-    event: Event
-    run_directory: RunDirectory
-    config_path: Path
-    overrides: Mapping[str, Any]
-    candidate: str | None
-    base: str | None
-    tracking_uri: str | None
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """The record and the exit code that goes with it."""
-
-    record: MetricGateRecord
-    exit_code: ExitCode
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """The configuration that judges, where it came from, and what a reader should know about that."""
-
-    loaded: LoadedConfig
-    source: str
-    notices: tuple[str, ...] = ()
-    commit: str | None = None
-    """The base commit that it was read at; None where it is the work tree's own."""
-    is_own: bool = False
-    """Whether a pull request sets the limits that it is judged by, for want of any at its base."""
+    from modelship.gate.rows.recompute import Recomputed
+    from modelship.github.consent import Consent
+    from modelship.registry.lookup import Lookup
 
 
 def decide(request: Request) -> Decision:
@@ -64,230 +34,191 @@ def decide(request: Request) -> Decision:
     base = find_base(request)
     policy = find_policy(request, base)
     limits = policy.loaded.require("gate.metrics", "Say what must hold, as `roc_auc: {max-regression: 1%}`.")
-    candidate, uncommitted = _candidate(request, policy.loaded)
+    candidate = find_candidate(request, policy.loaded)
+    if _has_rows(candidate, policy.loaded.config):
+        need("gate")  # Before anything is fetched: it may begin this command anew.
+    found = _find_baseline(request, policy, base, {**limits, **candidate.metrics.values})
+    span = find_span(request, base)
+    changed = _changed(request, policy, span)
+    evaluation = _evaluation(request)
+    own = own_metrics(limits, evaluation)
+    rows, notices = _recompute(request, policy.loaded, candidate, found, changed, evaluation)
+    metrics = rows.metrics if rows else candidate.metrics
+    case = Case(
+        policy=policy,
+        found=found,
+        candidate=candidate,
+        judgement=judge(
+            limits,
+            Metrics({**metrics.values, **own.values}, metrics.invalid),
+            found.metrics,
+            compare=found.baseline.kind != "none",
+            comparisons={**(rows.comparisons if rows else {}), **own.comparisons},
+            confidence=policy.loaded.config.gate.confidence,
+        ),
+        rows=rows,
+        changes=_changes(request, base, span, policy.loaded),
+        findings=_findings(request, policy, span, changed, rows),
+        notices=(*notices, *_stale_metrics(candidate, found)),
+    )
+    decision = conclude(case)
+    consent = _ask_for_consent(request, decision, policy.loaded.config) if decision.awaits_consent else None
+    return conclude(msgspec.structs.replace(case, consent=consent)) if consent else decision
+
+
+def _find_baseline(request: Request, policy: Policy, base: str | None, names: Mapping[str, object]) -> Found:
     found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy, base))
     if found.metrics and (found.from_mlflow or found.baseline.kind in ("champion", "run")):
         from modelship.registry.names import with_names
 
-        found = msgspec.structs.replace(found, metrics=with_names(found.metrics, {**limits, **candidate.values}))
-    judgement = judge(limits, candidate, found.metrics, compare=found.baseline.kind != "none")
-    notices = [found.notice] if found.notice else []
-    if uncommitted and found.baseline.kind == "base" and not found.from_mlflow:
-        notices.append(
-            f"`{uncommitted}` in this commit is of another model. Run training and commit what it writes before merging: "
-            "the next pull request is compared with it."
-        )
-    return _conclude(request, base, policy, candidate, tuple(notices), found, judgement)
+        return msgspec.structs.replace(found, metrics=with_names(found.metrics, names))
+    return found
 
 
-def find_base(request: Request) -> str | None:
-    """The commit to compare with: the one that was asked for, the event's, or where this branch left the default one.
-
-    In a workflow a commit is never its own base: its run may just have been logged. At a terminal it is: the work tree is compared
-    with the last commit. After a forced push what was there before may be gone; there is no base then.
-    """
-    event = request.event
-    if request.base or (event.base and event.is_pull_request):
-        return request.base or event.base
-    if event.base:
-        try:
-            return request.git.resolve(event.base).sha
-        except BadInput:
-            return None
-    base = request.git.merge_base()
-    return None if event.name and base == event.head else base
-
-
-def find_policy(request: Request, base: str | None) -> Policy:
-    """The configuration that judges: in a pull request the base commit's, which its author cannot have changed."""
-    name = request.config_path.as_posix()
-
-    def own() -> LoadedConfig:
-        return load_config(request.config_path, request.overrides, name=name)
-
-    if not request.event.is_pull_request or base is None:
-        return Policy(own(), name)
-    commit = request.git.resolve(base)
-    raw = request.git.read(commit.sha, request.config_path.name)
-    if raw is None:
-        notice = f"`{name}` is new in this pull request: it is judged by its own limits."
-        return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)
-    try:
-        loaded = parse_config(raw, name, request.directory, request.overrides)
-    except BadInput as error:
-        notice = f"`{name}` at base {commit.sha[:7]} is not valid ({error}): this pull request is judged by its own limits."
-        return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)
-    return Policy(loaded, f"{name} at base {commit.sha[:7]}", commit=commit.sha)
-
-
-def _candidate(request: Request, loaded: LoadedConfig) -> tuple[Metrics, str]:
-    """The candidate's metrics, and the metrics file's path when the commit holds another one than training wrote."""
-    if request.candidate:
-        return read_metrics(read_document(request.directory / request.candidate, request.candidate)), ""
-    record = request.run_directory.read("train")
-    if not isinstance(record, TrainRecord):
-        path = loaded.config.train.metrics
-        hint = f"Run `modelship train` first, or give `--candidate {path or 'metrics.json'}`."
-        raise bad_input("there is nothing to judge: training left no record.", hint)
-    if record.status == "error":
-        raise bad_input("there is nothing to judge: training failed.", record.summary[:1000])
-    ours = {request.event.head, request.event.checked_out} - {None} or {request.git.head()}
-    if record.commit not in ours:
-        raise bad_input(f"the training record speaks of commit {str(record.commit)[:7]}, not of this one.", "Train again.")
-    return Metrics(record.metrics, record.invalid_metrics), record.metrics_path if record.metrics_uncommitted else ""
+def fetch_baseline_model(request: Request, into: Path) -> Located:
+    """Bring the model of the baseline that judges this commit to `into`. Raises BadInput and InfrastructureError."""
+    base = find_base(request)
+    policy = find_policy(request, base)
+    return fetch_model(policy.loaded.config.gate.baseline, _places(request, policy, base), into)
 
 
 def _places(request: Request, policy: Policy, base: str | None) -> Places:
-    loaded = policy.loaded
+    config = policy.loaded.config
     return Places(
         git=request.git,
         directory=request.directory,
-        metrics_path=loaded.config.train.metrics or request.candidate,
+        metrics_path=config.train.metrics or request.candidate,
         base=base,
-        registered_name=loaded.config.registered_name,
-        model=loaded.config.model,
-        runs=_open_runs(request.tracking_uri),
+        registered_name=config.registered_name,
+        model=config.model,
+        runs=_lookup(request.tracking_uri),
         policy_commit=policy.commit,
+        predictions_path=config.train.predictions,
+        model_path=config.train.model,
+        remote=config.data.remote,
+        credentials=request.credentials,
     )
 
 
-def _open_runs(tracking_uri: str | None) -> Callable[[], Runs] | None:
+def _lookup(tracking_uri: str | None) -> Callable[[], Lookup] | None:
     if not tracking_uri:
         return None
     uri = tracking_uri
 
-    def open_runs() -> Runs:
-        need("registry")
-        from modelship.registry.runs import Runs
+    def open_lookup() -> Lookup:
+        from modelship.registry.lookup import Lookup
 
-        return Runs(uri)
+        return Lookup(uri)
 
-    return open_runs
+    return open_lookup
 
 
-def _conclude(
+def _has_rows(candidate: Candidate, config: Config) -> bool:
+    return candidate.predictions is not None and config.data.key is not None
+
+
+def _recompute(
     request: Request,
-    base: str | None,
-    policy: Policy,
-    candidate: Metrics,
-    notices: tuple[str, ...],
+    loaded: LoadedConfig,
+    candidate: Candidate,
     found: Found,
-    judgement: Judgement,
-) -> Decision:
-    first_run = policy.loaded.config.gate.first_run
-    problems = [_placed(problem, policy.loaded) for problem in judgement.problems]
-    unheld = judgement.without_baseline
-    if unheld and first_run == "refuse":
-        problems.append(_no_baseline(found, unheld, policy.loaded))
-    status: Status
-    if problems:
-        status, code = "error", ExitCode.BAD_INPUT
-    elif judgement.fails:
-        status, code = "fail", ExitCode.VERDICT_NO
-    else:
-        status, code = ("warn" if unheld or policy.is_own else "pass"), ExitCode.PASS
-    differences = _changes(request, base, policy.loaded)
-    verdicts = tuple(worst_first(judgement.verdicts))
-    record = MetricGateRecord(
-        model=policy.loaded.config.model,
-        status=status,
-        summary=str(problems[0]) if problems else _summary(verdicts, found),
-        problems=tuple(problems),
-        notices=(
-            *policy.notices,
-            *_policy_changed(differences, policy, request),
-            *_judge_changed(request, base, policy),
-            *_unheld_notice(unheld, found),
-            *notices,
-        ),
-        baseline=found.baseline,
-        metrics=verdicts,
-        other_metrics=_others(candidate, found.metrics, judgement),
-        policy=policy.source,
-        changes=differences,
+    changed: Set[str],
+    evaluation: EvaluateRecord | None,
+) -> tuple[Recomputed | None, tuple[str, ...]]:
+    """What predictions say, where the candidate has any, and what a reader should know where they say less than they could."""
+    if candidate.predictions is None:
+        return None, ()
+    if loaded.config.data.key is None:
+        return None, ("Changes carry no interval: `data.key` does not name the column that pairs the rows of two models.",)
+    from modelship.gate.rows.predictions import PredictionsFile
+    from modelship.gate.rows.recompute import Sources, recompute
+
+    located = found.predictions() if found.predictions else None
+    scored = (evaluation.candidate, evaluation.baseline) if evaluation else ()
+    files = [
+        # The record comes from the training job: of the path that it names only the last part is believed.
+        PredictionsFile(request.run_directory.file(Path(model.predictions.path).name), Path(model.predictions.path).name)
+        for model in scored
+        if model
+    ]
+    sources = Sources(
+        candidate=PredictionsFile(candidate.predictions, f"the candidate's {candidate.predictions_name}"),
+        baseline=PredictionsFile(located.path, f"the baseline's {located.name}") if located and located.path else None,
+        evaluated=(files[0], files[1]) if len(files) == 2 else None,
+        holdout_changed=loaded.config.data.current in changed,
     )
-    return Decision(record, code)
+    rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
+    if located and located.why_absent and not rows.comparisons:
+        return rows, (f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).",)
+    return rows, ()
 
 
-def _placed(problem: Problem, loaded: LoadedConfig) -> Problem:
-    """The problem with the line of the limit that it speaks of."""
-    name = problem.message.split("`")[1].removeprefix("gate.metrics.")
-    line = loaded.document.line(("gate", "metrics", name))
-    return Problem(problem.message, problem.remedy, loaded.document.name, line) if line else problem
+def _evaluation(request: Request) -> EvaluateRecord | None:
+    record = None if request.candidate else request.run_directory.read("evaluate")
+    return record if isinstance(record, EvaluateRecord) and record.status != "error" else None
 
 
-def _no_baseline(found: Found, unheld: list[MetricVerdict], loaded: LoadedConfig) -> Problem:
-    names = ", ".join(f"`{verdict.metric}`" for verdict in unheld)
-    where = f" ({found.baseline.source})" if found.baseline.source else ""
-    remedy = "Set `gate.first-run: allow` to let absolute limits decide until there is one."
-    return loaded.problem(f"there is no baseline for {names}{where}.", remedy, at="gate.baseline")
+def _changed(request: Request, policy: Policy, span: Span | None) -> frozenset[str]:
+    """Which of the files that judge are others in this pull request."""
+    if span is None or not policy.commit:
+        return frozenset()
+    return frozenset(changed_among(request.git, span.before, span.after, watched(policy.loaded.config)))
 
 
-def _unheld_notice(unheld: list[MetricVerdict], found: Found) -> tuple[str, ...]:
-    if not unheld:
-        return ()
-    names = ", ".join(f"`{verdict.metric}`" for verdict in unheld)
-    where = f" ({found.baseline.source})" if found.baseline.source else ""
-    return (f"No baseline for {names}{where}: only absolute limits were checked.",)
+def _findings(request: Request, policy: Policy, span: Span | None, changed: Set[str], rows: Recomputed | None) -> tuple[Finding, ...]:
+    """What this pull request does to what judges it, and what validation says of the rows."""
+    validated = None if request.candidate else request.run_directory.read("validate")
+    told = overlap(validated if isinstance(validated, ValidateRecord) else None)
+    if span is None or not policy.commit:
+        return told
+    name = request.config_path.name
+    # Where the fork point has no valid configuration, nothing may be looser than what judges.
+    before = _config_at(request, span.before) or policy.loaded.config
+    found = guard(before, _config_at(request, span.after), changed=changed, rows=rows.differences if rows else None, name=name)
+    return (*found, *told)
 
 
-def _policy_changed(differences: Changes | None, policy: Policy, request: Request) -> tuple[str, ...]:
-    if not differences or not differences.policy or not request.event.is_pull_request:
-        return ()
-    shown = "; ".join(
-        f"`{change.name}`: {change.before or 'absent'} → {change.after or 'absent'}" for change in differences.policy[:5]
-    )
-    more = f" and {len(differences.policy) - 5} more" if len(differences.policy) > 5 else ""
-    return (f"This pull request changes {request.config_path.name}: {shown}{more}. It is judged by {policy.source}.",)
-
-
-def _judge_changed(request: Request, base: str | None, policy: Policy) -> tuple[str, ...]:
-    commits = _commits(request, base) if policy.commit else None
-    data = policy.loaded.config.data
-    changed = changed_among(request.git, *commits, filter(None, (data.current, data.expectations))) if commits else []
-    if not changed:
-        return ()
-    names = " and ".join(f"`{name}`" for name in changed)
-    return (f"This pull request changes what it is judged on: {names}. Its numbers may not compare with the baseline's.",)
-
-
-def _commits(request: Request, base: str | None) -> tuple[str, str] | None:
-    """Where this commit left the base branch, and this commit. What the base branch has got since is not this commit's doing."""
-    head = request.event.head or request.git.head()
-    if base is None or head is None or base == head:
-        return None
+def _config_at(request: Request, sha: str) -> Config | None:
+    """The configuration as of a commit, from git: code that ran before may have changed the work tree."""
+    name = request.config_path.name
+    raw = request.git.read(sha, name)
     try:
-        before, after = request.git.resolve(base), request.git.resolve(head)
+        return parse_config(raw, name, request.directory, request.overrides).config if raw is not None else None
     except BadInput:
-        return None  # For information only; a shallow clone shows it where the verdict needs the commit.
-    return request.git.fork_point(before.sha, after.sha), after.sha
+        return None
 
 
-def _changes(request: Request, base: str | None, loaded: LoadedConfig) -> Changes | None:
+def _ask_for_consent(request: Request, decision: Decision, config: Config) -> Consent | None:
+    """What people said of this commit, where it is a pull request's."""
+    number, head = request.event.pull_request, request.event.head
+    if number is None or head is None:
+        return None
+    approval = decision.record.approval
+    label = approval.label if approval else None
+    if not request.github_token and label is None:
+        return None
+    need("gate" if decision.record.paired else "github")
+    from modelship.github.client import Connection, GitHub
+    from modelship.github.consent import Matter, find_consent, without_token
+
+    if not request.github_token:
+        return without_token(label)
+    github = GitHub(Connection(request.event.api_url, request.event.repository, request.github_token))
+    matter = Matter(pull_request=number, head=head, model=config.model)
+    return find_consent(github, matter, label=label, accept=config.gate.accept_regression)
+
+
+def _stale_metrics(candidate: Candidate, found: Found) -> tuple[str, ...]:
+    if not candidate.uncommitted or found.baseline.kind != "base" or found.from_mlflow:
+        return ()
+    return (
+        f"`{candidate.uncommitted}` in this commit is of another model. Run training and commit what it writes before merging: "
+        "the next pull request is compared with it.",
+    )
+
+
+def _changes(request: Request, base: str | None, span: Span | None, loaded: LoadedConfig) -> Changes | None:
     if base is not None and base == (request.event.head or request.git.head()):
         return Changes()
-    commits = _commits(request, base)
     params = loaded.config.train.params or "params.yaml"
-    return changes(request.git, *commits, params=params, config=request.config_path.name) if commits else None
-
-
-def _others(candidate: Metrics, baseline: Metrics | None, judgement: Judgement) -> tuple[ValueChange, ...]:
-    gated = {verdict.metric for verdict in judgement.verdicts}
-    before = baseline.values if baseline else {}
-    return tuple(
-        ValueChange(name=name, before=f"{before[name]:.6g}" if name in before else None, after=f"{value:.6g}")
-        for name, value in sorted(candidate.values.items())
-        if name not in gated
-    )[:200]
-
-
-def _summary(verdicts: tuple[MetricVerdict, ...], found: Found) -> str:
-    failed = [verdict for verdict in verdicts if verdict.state == "fail"]
-    if not failed:
-        if all(verdict.state == "no-baseline" for verdict in verdicts):
-            return f"{counted(len(verdicts), 'metric')} within absolute limits; there is no baseline yet"
-        return f"{counted(len(verdicts), 'metric')} held against {found.baseline.label}"
-    first = failed[0]
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
-    before = f"{first.baseline:.4g} → " if first.baseline is not None else ""
-    return f"{first.metric} is {first.reason}: {before}{first.candidate:.4g} (allowed {first.allowed}){more}"
+    return changes(request.git, span.before, span.after, params=params, config=request.config_path.name) if span else None

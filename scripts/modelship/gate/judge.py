@@ -1,12 +1,20 @@
 """The verdict on each metric: pure arithmetic on numbers that were read before.
 
 The difference d is signed so that positive is better, whatever the metric's direction; the margin m is how much worse than the
-baseline a metric may be. Without paired predictions a difference carries no interval: d >= -m passes, d < -m fails.
+baseline a metric may be. With paired predictions d carries an interval [lo, hi]:
+
+    hi < -m             fail: worse, and proven
+    lo >= -m            pass: no worse than allowed, and proven
+    d >= -m             pass: within the margin, as far as these rows tell
+    d < -m <= hi        inconclusive: these rows cannot tell
+
+Without predictions a difference has no measure of chance: d >= -m passes, d < -m fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +23,9 @@ from modelship.core.errors import Problem, did_you_mean
 from modelship.core.metrics import Metrics
 from modelship.core.records import MetricVerdict, State
 from modelship.gate.directions import Direction, direction
+
+if TYPE_CHECKING:
+    from modelship.gate.comparison import Comparison
 
 ROUNDING = 1e-12
 """The share of a value by which decimal fractions miss it (0.744 - 0.739 is not quite 0.005): not a change of the model."""
@@ -32,16 +43,30 @@ class Judgement(msgspec.Struct, frozen=True):
         return [verdict for verdict in self.verdicts if verdict.state == "fail"]
 
     @property
+    def inconclusive(self) -> list[MetricVerdict]:
+        """The metrics on which the data cannot tell."""
+        return [verdict for verdict in self.verdicts if verdict.state == "inconclusive"]
+
+    @property
     def without_baseline(self) -> list[MetricVerdict]:
         """The metrics that could only be held against absolute limits."""
         return [verdict for verdict in self.verdicts if verdict.state == "no-baseline"]
 
 
-def judge(limits: Mapping[str, Limit], candidate: Metrics, baseline: Metrics | None, *, compare: bool = True) -> Judgement:
+def judge(
+    limits: Mapping[str, Limit],
+    candidate: Metrics,
+    baseline: Metrics | None,
+    *,
+    compare: bool = True,
+    comparisons: Mapping[str, Comparison] | None = None,
+    confidence: float = 0.95,
+) -> Judgement:
     """Hold `candidate` against `limits` and `baseline`.
 
     `baseline` None means that there is none yet; `compare` False that the team wants none, so that absolute limits are all.
-    A gated metric that is absent or no finite number, in the candidate or in the baseline, is a problem, never a pass.
+    `comparisons` are what paired predictions gave, by metric; their numbers stand in place of reported ones. A gated metric that is
+    absent or no finite number, in the candidate or in the baseline, is a problem, never a pass.
     """
     verdicts: list[MetricVerdict] = []
     problems: list[Problem] = []
@@ -51,11 +76,27 @@ def judge(limits: Mapping[str, Limit], candidate: Metrics, baseline: Metrics | N
             known = name in candidate.values or name in candidate.invalid
             problems.append(_no_direction(name) if known else _absent(name, candidate, "the candidate's metrics"))
             continue
-        verdict, problem = _verdict(name, limit, better, candidate, baseline, compare)
+        paired = (comparisons or {}).get(name)
+        if paired:
+            verdicts.append(judge_paired(name, limit, better, paired, confidence))
+            continue
+        verdict, problem = _judge_reported(name, limit, better, candidate, baseline, compare)
         verdicts.append(verdict)
         if problem:
             problems.append(problem)
     return Judgement(tuple(verdicts), tuple(problems))
+
+
+def judge_paired(name: str, limit: Limit, better: Direction, paired: Comparison, confidence: float) -> MetricVerdict:
+    """The verdict on a metric whose change carries an interval at `confidence`."""
+    verdict = _weighed(name, limit, better, paired.candidate, paired.baseline, paired.change, paired.interval(confidence))
+    undecided = verdict.state == "inconclusive"
+    return msgspec.structs.replace(
+        verdict,
+        rows_to_decide=paired.rows_to_decide(verdict.margin or 0.0, confidence) if undecided else None,
+        method=paired.method,
+        recomputed=True,
+    )
 
 
 def margin(limit: Limit, baseline: float) -> float | None:
@@ -67,43 +108,83 @@ def margin(limit: Limit, baseline: float) -> float | None:
     return limit.max_regression
 
 
-def _verdict(
+def _judge_reported(
     name: str, limit: Limit, better: Direction, candidate: Metrics, baseline: Metrics | None, compare: bool
 ) -> tuple[MetricVerdict, Problem | None]:
-    def verdict(state: State, reason: str, **numbers: float | None) -> MetricVerdict:
-        allowed = _allowed(limit, numbers.get("margin"))
-        return MetricVerdict(metric=name, state=state, reason=reason, better=better, allowed=allowed, **numbers)
-
-    if name not in candidate.values:
-        return _unusable(name, verdict, candidate, "the candidate's metrics")
-    value = candidate.values[name]
-    before = margin_ = change = None
-    if compare and baseline is not None:
-        if name in baseline.invalid:
-            return _unusable(name, verdict, baseline, "the baseline's metrics", candidate=value)
-        before = baseline.values.get(name)
-    if before is not None:
-        margin_ = margin(limit, before)
-        change = value - before if better == "higher" else before - value
-    numbers = {"candidate": value, "baseline": before, "change": change, "margin": margin_}
-    broken = _broken_limit(limit, value)
-    if broken:
-        return verdict("fail", broken, **numbers), None
-    if change is not None and margin_ is not None and change < -margin_ - ROUNDING * max(abs(value), abs(before or 0.0)):
-        return verdict("fail", "worse", **numbers), None
-    if compare and before is None and limit.max_regression is not None:
-        return verdict("no-baseline", "no baseline", **numbers), None
-    return verdict("pass", _passing_reason(limit, change), **numbers), None
+    """The verdict on a metric of which only two numbers are known, and the problem where one of them is none."""
+    value = candidate.values.get(name)
+    verdict = MetricVerdict(
+        metric=name, state="missing", reason="missing", better=better, allowed=_allowed(limit, None), candidate=value
+    )
+    if value is None:
+        return _unusable(verdict, candidate, "the candidate's metrics")
+    if compare and baseline is not None and name in baseline.invalid:
+        return _unusable(verdict, baseline, "the baseline's metrics")
+    before = baseline.values.get(name) if compare and baseline is not None else None
+    if before is None:
+        state: State = "no-baseline" if compare and limit.max_regression is not None else "pass"
+        broken = _broken_limit(limit, value)
+        reason = broken or ("no baseline" if state == "no-baseline" else "within the limits")
+        return msgspec.structs.replace(verdict, state="fail" if broken else state, reason=reason), None
+    change = value - before if better == "higher" else before - value
+    return _weighed(name, limit, better, value, before, change, None), None
 
 
-def _unusable(name: str, verdict: object, metrics: Metrics, where: str, **numbers: float) -> tuple[MetricVerdict, Problem]:
-    assert callable(verdict)
-    if name in metrics.invalid:
-        reason = metrics.invalid[name]
-        return verdict("invalid", reason, **numbers), Problem(
-            f"`{name}` in {where} is no number: {reason}.", "Training must write a finite one."
-        )
-    return verdict("missing", "missing", **numbers), _absent(name, metrics, where)
+def _weighed(
+    name: str,
+    limit: Limit,
+    better: Direction,
+    candidate: float,
+    baseline: float,
+    change: float,
+    interval: tuple[float, float] | None,
+) -> MetricVerdict:
+    margin_ = margin(limit, baseline)
+    rounding = ROUNDING * max(abs(candidate), abs(baseline))
+    state, reason, proven = _weigh(change, interval, margin_, rounding)
+    broken = _broken_limit(limit, candidate)
+    return MetricVerdict(
+        metric=name,
+        state="fail" if broken else state,
+        reason=broken or reason,
+        better=better,
+        baseline=baseline,
+        candidate=candidate,
+        change=change,
+        margin=margin_,
+        allowed=_allowed(limit, margin_),
+        interval=interval,
+        proven=proven and not broken,
+    )
+
+
+def _weigh(change: float, interval: tuple[float, float] | None, margin_: float | None, rounding: float) -> tuple[State, str, bool]:
+    """State, reason, and whether the interval proves it."""
+    low, high = interval or (change, change)
+    is_proven = interval is not None
+    if low == high == 0:
+        return "pass", "same", is_proven
+    if low > 0:
+        return "pass", "better", is_proven
+    if margin_ is None:
+        return "pass", "within the limits", False
+    edge = -margin_ - rounding
+    if high < edge:
+        return "fail", "worse", is_proven
+    if low >= edge and is_proven:
+        return "pass", "no worse", True
+    if change >= edge:
+        return "pass", "within the margin", False
+    return "inconclusive", "cannot tell", False
+
+
+def _unusable(verdict: MetricVerdict, metrics: Metrics, where: str) -> tuple[MetricVerdict, Problem]:
+    name = verdict.metric
+    if name not in metrics.invalid:
+        return verdict, _absent(name, metrics, where)
+    reason = metrics.invalid[name]
+    problem = Problem(f"`{name}` in {where} is no number: {reason}.", "Training must write a finite one.")
+    return msgspec.structs.replace(verdict, state="invalid", reason=reason), problem
 
 
 def _absent(name: str, metrics: Metrics, where: str) -> Problem:
@@ -123,14 +204,6 @@ def _broken_limit(limit: Limit, value: float) -> str:
     return ""
 
 
-def _passing_reason(limit: Limit, change: float | None) -> str:
-    if change is None or (limit.max_regression is None and change < 0):
-        return "within the limits"
-    if change > 0:
-        return "better"
-    return "same" if change == 0 else "within the margin"
-
-
 def _allowed(limit: Limit, margin_: float | None) -> str:
     parts = []
     if limit.max_regression is not None:
@@ -144,12 +217,15 @@ def _allowed(limit: Limit, margin_: float | None) -> str:
 
 
 def worst_first(verdicts: Sequence[MetricVerdict]) -> list[MetricVerdict]:
-    """Verdicts in the order in which a reader needs them: no verdict, failures, the closest to their margin, the rest."""
+    """Verdicts in the order in which a reader needs them: no verdict, failures, the furthest beyond their margin, unchanged ones."""
     order: dict[State, int] = {"missing": 0, "invalid": 0, "fail": 1, "inconclusive": 2, "no-baseline": 3, "pass": 4}
 
     def slack(verdict: MetricVerdict) -> float:
-        if verdict.change is None or not verdict.margin:
+        """The change in margins: -1 is just allowed."""
+        if not verdict.change:
             return float("inf")
-        return verdict.change / verdict.margin
+        if verdict.margin is None:
+            return 1e300
+        return verdict.change / verdict.margin if verdict.margin else verdict.change * float("inf")
 
     return sorted(verdicts, key=lambda verdict: (order[verdict.state], slack(verdict)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import github
 import requests
@@ -18,6 +19,12 @@ TIMEOUT = 20
 
 _PAGE = 100
 _MAX_PAGES = 100
+_ROLES = frozenset({"read", "triage", "write", "maintain", "admin"})
+
+
+def check_name(model: str) -> str:
+    """The name of a model's check run."""
+    return f"modelship: {model}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,33 @@ class Comment:
     author: str
     body: str
     url: str
+    is_bot: bool = False
+    created_at: str = ""
+    """ISO 8601, UTC, to the second; as is `updated_at`, which is the same until somebody edits the comment."""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request as it stands now."""
+
+    number: int
+    head: str
+    author: str
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """Something that happened to a pull request, as `labeled` or `head_ref_force_pushed`."""
+
+    event: str
+    actor: str
+    is_bot: bool
+    created_at: str
+    """ISO 8601, UTC, to the second; empty for events that GitHub does not date."""
+    label: str
+    """Of the events `labeled` and `unlabeled`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +80,9 @@ class CheckRun:
     id: int
     external_id: str
     url: str
+    started_at: str = ""
+    """ISO 8601, UTC; empty where GitHub does not say, as is `completed_at`."""
+    completed_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +149,30 @@ class GitHub:
         """The commit at which the pull request stands now."""
         return str(self._call("GET", f"{self._repository}/pulls/{number}")["head"]["sha"])
 
+    def pull_request(self, number: int) -> PullRequest:
+        """The pull request."""
+        found = self._call("GET", f"{self._repository}/pulls/{number}")
+        labels = frozenset(str(label["name"]) for label in found.get("labels") or ())
+        return PullRequest(number, str(found["head"]["sha"]), _login(found.get("user")), labels)
+
+    def timeline(self, number: int) -> Iterator[TimelineEvent]:
+        """What happened to the pull request, oldest first."""
+        for found in self._pages(f"{self._repository}/issues/{number}/timeline"):
+            yield _timeline_event(found)
+
+    def permission(self, login: str) -> str:
+        """What a user may do here: `read`, `triage`, `write`, `maintain`, `admin`, or `none`.
+
+        A role of the organisation's own counts as the one that it is built on, as far as GitHub tells.
+        """
+        try:
+            found = self._call("GET", f"{self._repository}/collaborators/{quote(login, safe='')}/permission")
+        except RefusedError as error:
+            if error.status == 404:
+                return "none"
+            raise
+        return next((role for role in (found.get("role_name"), found.get("permission")) if role in _ROLES), "none")
+
     def comments(self, number: int) -> Iterator[Comment]:
         """All comments of the pull request, oldest first."""
         for found in self._pages(f"{self._repository}/issues/{number}/comments"):
@@ -173,10 +234,38 @@ def _translated(error: github.GithubException) -> RefusedError | UnansweredError
 
 
 def _comment(found: dict[str, Any]) -> Comment:
+    user = found.get("user")
+    return Comment(
+        int(found["id"]),
+        _login(user),
+        found.get("body") or "",
+        found.get("html_url") or "",
+        _is_bot(user),
+        found.get("created_at") or "",
+        found.get("updated_at") or "",
+    )
+
+
+def _timeline_event(found: dict[str, Any]) -> TimelineEvent:
+    actor = found.get("actor")
+    label = (found.get("label") or {}).get("name") or ""
+    return TimelineEvent(str(found.get("event") or ""), _login(actor), _is_bot(actor), found.get("created_at") or "", label)
+
+
+def _login(user: dict[str, Any] | None) -> str:
     # The account of a deleted user is null.
-    author = (found.get("user") or {}).get("login", "")
-    return Comment(int(found["id"]), author, found.get("body") or "", found.get("html_url") or "")
+    return str((user or {}).get("login") or "")
+
+
+def _is_bot(user: dict[str, Any] | None) -> bool:
+    return (user or {}).get("type") == "Bot" or _login(user).endswith("[bot]")
 
 
 def _check_run(found: dict[str, Any]) -> CheckRun:
-    return CheckRun(int(found["id"]), found.get("external_id") or "", found.get("html_url") or "")
+    return CheckRun(
+        int(found["id"]),
+        found.get("external_id") or "",
+        found.get("html_url") or "",
+        found.get("started_at") or "",
+        found.get("completed_at") or "",
+    )

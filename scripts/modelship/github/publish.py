@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelship.core.errors import Problem, infrastructure
-from modelship.github.client import CheckResult, CheckRun, Comment, GitHub, RefusedError, UnansweredError
+from modelship.github.client import CheckResult, CheckRun, Comment, GitHub, RefusedError, UnansweredError, check_name
 from modelship.github.retry import patiently
 from modelship.reporting.escape import clean
 from modelship.reporting.markdown import marker, render, render_comment
@@ -108,7 +108,7 @@ def _keep_first(github: GitHub, comments: list[Comment], body: str) -> Comment:
 
 def _put_check_run(report: Report, github: GitHub, destination: Destination) -> CheckRun:
     result = CheckResult(
-        name=f"modelship: {report.model}",
+        name=check_name(report.model),
         external_id=report.model,
         conclusion=report.conclusion,
         title=clean(report.title, _TITLE_LIMIT),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from modelship.core.errors import InfrastructureError, infrastructure
+from modelship.core.errors import ModelshipError, bad_input, infrastructure
 from modelship.core.metrics import Metrics, why_not_a_metric
+from modelship.core.prediction_files import MAX_BYTES, SUFFIXES
 from modelship.core.records import Scalar
+from modelship.core.scratch import scratch_folder
 from modelship.registry.names import mlflow_name
 
 if TYPE_CHECKING:
@@ -23,9 +26,14 @@ if TYPE_CHECKING:
 TAG_COMMIT = "modelship.commit"
 TAG_MODEL = "modelship.model"
 TAG_KEY = "modelship.key"
+TAG_PREDICTIONS = "modelship.predictions"
+
+ARTIFACTS = "modelship"
+"""The folder of a run's artifacts that is ours."""
 
 _PARAMS_AT_ONCE = 100
 _METRICS_AT_ONCE = 1000
+_MAX_FILES = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Run:
     metrics: Metrics
     commit: str
     date: str
+    predictions_hash: str = ""
+    """`sha256:…` of the predictions that training logged with it; empty for a run that others logged."""
 
 
 class Runs:
@@ -75,6 +85,44 @@ class Runs:
             return str(version.version), _run(self._client.get_run(version.run_id))
         return None
 
+    def fetch_predictions(self, run_id: str, folder: str) -> str | None:
+        """Download the predictions file that `train` logged with a run into `folder`. Its path, or None for a run that has none.
+
+        Raises BadInput for a run with more than one, and for more than 512 MiB.
+        """
+        with _answering(self.tracking_uri):
+            listed = {
+                posixpath.basename(file.path): file for file in self._client.list_artifacts(run_id, ARTIFACTS) if not file.is_dir
+            }
+            names = [name for suffix in SUFFIXES if (name := f"predictions{suffix}") in listed]
+            if len(names) > 1:
+                raise bad_input(f"MLflow run {run_id[:12]} holds {' and '.join(names)}.", "Delete one of them.")
+            if not names:
+                return None
+            _check_size(listed[names[0]].file_size or 0, 1, f"{names[0]} of MLflow run {run_id[:12]}")
+            return str(self._client.download_artifacts(run_id, f"{ARTIFACTS}/{names[0]}", folder))
+        return None
+
+    def fetch_model_of_version(self, name: str, version: str, folder: str) -> str | None:
+        """Download the model of a registered version into `folder`. Its path, or None when the version has no files."""
+        with _answering(self.tracking_uri, absent_is_none=True):
+            return self._download(self._client.get_model_version_download_uri(name, version), folder, f"{name} v{version}")
+        return None
+
+    def fetch_model_of_run(self, run_id: str, name: str, folder: str) -> str | None:
+        """Download the model that a run logged into `folder`: its only one, else the one called `name`. Its path, or None.
+
+        Raises BadInput for a run with several models of other names.
+        """
+        with _answering(self.tracking_uri, absent_is_none=True):
+            found = self._models(run_id)
+            if name not in found and len(found) > 1:
+                names = ", ".join(f"`{known}`" for known in sorted(found)[:8])
+                raise bad_input(f"MLflow run {run_id[:12]} logged several models: {names}.", f"Call one of them `{name}`.")
+            uri = found.get(name) or next(iter(found.values()), None)
+            return self._download(uri, folder, f"MLflow run {run_id[:12]}") if uri else None
+        return None
+
     def record(
         self,
         *,
@@ -83,12 +131,12 @@ class Runs:
         metrics: Mapping[str, float],
         params: Mapping[str, Scalar],
         tags: Mapping[str, str],
-        files: Iterable[Path],
+        files: Mapping[str, Path],
     ) -> str:
         """Log one training, once for each `key`, and return the run's id.
 
         The run that the team's own code started during training (it carries the key, see `run_context`) is completed; without
-        one a run is created. What the team logged itself stays.
+        one a run is created. What the team logged itself stays. `files` become artifacts of these names, in our own folder.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -106,8 +154,8 @@ class Runs:
                 self._client.log_batch(run_id, params=new_params[start : start + _PARAMS_AT_ONCE])
             for start in range(0, max(len(new_metrics), 1), _METRICS_AT_ONCE):
                 self._client.log_batch(run_id, metrics=new_metrics[start : start + _METRICS_AT_ONCE])
-            for path in files:
-                self._client.log_artifact(run_id, str(path), "modelship")
+            for name, path in files.items():
+                self._client.log_artifact(run_id, str(_called(name, path)), ARTIFACTS)
             # The tags that make a run a baseline come last: a run that lacks some of its metrics is never found as one.
             self._client.log_batch(run_id, tags=new_tags)
             self._client.set_terminated(run_id, "FINISHED")
@@ -121,6 +169,36 @@ class Runs:
         host = parts.netloc.rpartition("@")[2]
         experiment = self._client.get_run(run_id).info.experiment_id
         return urlunsplit((parts.scheme, host, parts.path or "/", "", f"/experiments/{experiment}/runs/{run_id}"))
+
+    def _models(self, run_id: str) -> dict[str, str]:
+        """The models that a run logged: MLflow 3's own entities, else folders of artifacts with an `MLmodel` file. Name to URI."""
+        run = self._client.get_run(run_id)
+        ids = [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]
+        logged = {str(self._client.get_logged_model(model_id).name): f"models:/{model_id}" for model_id in ids}
+        if logged:
+            return logged
+        folders = [file.path for file in self._client.list_artifacts(run_id) if file.is_dir]
+        return {
+            folder: f"runs:/{run_id}/{folder}"
+            for folder in folders
+            if any(file.path == f"{folder}/MLmodel" for file in self._client.list_artifacts(run_id, folder))
+        }
+
+    def _download(self, uri: str, folder: str, name: str) -> str | None:
+        import mlflow
+        from mlflow.artifacts import download_artifacts
+
+        # A URI of the registry or of a run says nothing of the server that knows it.
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        sizes = list(_sizes(uri, name))
+        if not sizes:
+            return None
+        _check_size(sum(sizes), len(sizes), f"the model of {name}")
+        path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+        if any(child.is_symlink() for child in path.rglob("*")):
+            raise bad_input(f"the model of {name} holds a link.", "Log the files themselves.")
+        return str(path)
 
     def _create(self, experiment: str, key: str) -> Any:
         known = self._client.get_experiment_by_name(experiment)
@@ -144,7 +222,38 @@ def _run(run: Any) -> Run:
     invalid = {name: why_not_a_metric(value) for name, value in run.data.metrics.items() if name not in values}
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     commit = run.data.tags.get(TAG_COMMIT) or run.data.tags.get("mlflow.source.git.commit") or ""
-    return Run(run.info.run_id, Metrics(values, invalid), commit, started.date().isoformat())
+    return Run(run.info.run_id, Metrics(values, invalid), commit, started.date().isoformat(), run.data.tags.get(TAG_PREDICTIONS) or "")
+
+
+def _called(name: str, path: Path) -> Path:
+    """`path` under the name that an artifact of it shall have."""
+    if path.name == name:
+        return path
+    link = scratch_folder() / name
+    link.symlink_to(path.resolve())
+    return link
+
+
+def _sizes(uri: str, name: str) -> Iterator[int]:
+    """The sizes in bytes of all files at or below an artifact URI."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(uri)
+    folders: list[str | None] = [None]
+    while folders:
+        for file in repository.list_artifacts(folders.pop()):
+            if file.is_dir:
+                folders.append(file.path)
+            else:
+                yield file.file_size or 0
+        _check_size(0, len(folders), f"the model of {name}")
+
+
+def _check_size(size: int, files: int, name: str) -> None:
+    if size > MAX_BYTES or files > _MAX_FILES:
+        raise bad_input(
+            f"{name} has {files:,} files of {size / 1e6:,.0f} MB.", f"At most {MAX_BYTES // 1024 // 1024} MiB are fetched."
+        )
 
 
 class _answering:  # noqa: N801 - reads as a phrase after `with`
@@ -158,16 +267,22 @@ class _answering:  # noqa: N801 - reads as a phrase after `with`
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
-        if error is None or isinstance(error, InfrastructureError):
+        if error is None or isinstance(error, ModelshipError):
             return False
         from mlflow.exceptions import MlflowException
 
+        host = urlsplit(self.uri).hostname or self.uri
+        if isinstance(error, ImportError):
+            # Artifacts that a client reads from a cloud itself need that cloud's library.
+            remedy = "Let the server pass artifacts on: `mlflow server --serve-artifacts`."
+            raise infrastructure(f"artifacts of the MLflow server at {host} cannot be read: {_reason(error)}.", remedy) from None
+        if isinstance(error, OSError):
+            raise infrastructure(f"artifacts of the MLflow server at {host} could not be moved: {_reason(error)}.") from None
         if not isinstance(error, MlflowException):
             return False
         absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
         if absent and self.absent_is_none:
             return True
-        host = urlsplit(self.uri).hostname or self.uri
         if error.error_code == "INVALID_PARAMETER_VALUE":
             raise infrastructure(f"the MLflow server at {host} refused: {_reason(error)}.") from None
         raise infrastructure(f"the MLflow server at {host} did not answer: {_reason(error)}.", "Is the tracking URI right?") from None

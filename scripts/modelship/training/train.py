@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import posixpath
 import re
 import shlex
 import shutil
@@ -21,10 +21,13 @@ from modelship.core.environments import interpreter
 from modelship.core.errors import BadInput, Problem, bad_input
 from modelship.core.git import Git
 from modelship.core.metrics import Metrics, read_metrics
+from modelship.core.prediction_files import MAX_BYTES, suffix_of
 from modelship.core.records import DataFile, Scalar, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
 from modelship.core.words import counted
-from modelship.data.dvc_files import data_files, file_hash
+from modelship.data.dvc_files import data_files, is_within
+from modelship.data.dvc_pull import state_of
+from modelship.data.dvc_remotes import find_dvc_root
 from modelship.training.interpreter import ask_interpreter
 from modelship.training.process import Finished, run_command, training_environment
 
@@ -59,7 +62,7 @@ def train(training: Training) -> TrainRecord:
         environment = training_environment(training.environ, training.extra_environment, tools)
         team = ask_interpreter(settings.python, directory, environment)
         dirty = training.git.is_dirty()
-        before = _stamp(directory / metrics_path)
+        before = {name: _stamp(directory / name) for name in (metrics_path, settings.predictions) if name}
         promised = training.run_directory.digest()
         tables = _tables(loaded)
         with workflow.group(f"Train: {command}"), workflow.commands_stopped():
@@ -70,6 +73,8 @@ def train(training: Training) -> TrainRecord:
         raise bad_input("training wrote into the run directory.", "Write results elsewhere.", path=str(training.run_directory.path))
     data = tuple(data_files(directory))
     found, problem = _results(finished, settings.timeout, command, directory, metrics_path, before, data)
+    if settings.predictions and not problem:
+        problem = _predictions_problem(directory, settings.predictions, before, data)
     notices = []
     if not team.version:
         notices.append(f"The interpreter `{settings.python}` did not answer: packages are not recorded.")
@@ -94,7 +99,7 @@ def train(training: Training) -> TrainRecord:
         dirty=dirty,
         tables_changed=_tables(loaded) != tables,
         model_digest=_digest(directory, settings.model),
-        predictions=_predictions(directory, settings.predictions),
+        predictions=None if problem else _predictions(directory, settings.predictions),
         log_tail=finished.log_tail if problem else (),
     )
 
@@ -123,7 +128,7 @@ def _results(
     command: str,
     directory: Path,
     metrics_path: str,
-    before: tuple[int, str] | None,
+    before: Mapping[str, tuple[int, str] | None],
     data: tuple[DataFile, ...],
 ) -> tuple[Metrics, Problem | None]:
     nothing = Metrics({}, {})
@@ -137,22 +142,44 @@ def _results(
         killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
         remedy = "Most likely there was not enough memory." if killed else "Its last lines are in the log."
         return nothing, Problem(f"training failed: `{shown}` {ended}.", remedy)
-    path = directory / metrics_path
-    after = _stamp(path)
-    if after is None:
-        return nothing, Problem(f"training did not write `{metrics_path}`.", "Is `train.metrics` right?")
-    if after == before and not _vouched_by_dvc(path, metrics_path, data):
-        remedy = "Its numbers may be of another model. Write it anew on every run, or make it an output of a DVC stage."
-        return nothing, Problem(f"training left `{metrics_path}` as it was.", remedy)
+    stale = _not_written(directory, metrics_path, "train.metrics", before, data)
+    if stale:
+        return nothing, stale
     try:
-        return read_metrics(read_document(path, metrics_path)), None
+        return read_metrics(read_document(directory / metrics_path, metrics_path)), None
     except BadInput as error:
         return nothing, error.problems[0]
 
 
-def _vouched_by_dvc(path: Path, name: str, data: tuple[DataFile, ...]) -> bool:
+def _predictions_problem(
+    directory: Path, name: str, before: Mapping[str, tuple[int, str] | None], data: tuple[DataFile, ...]
+) -> Problem | None:
+    """Why the predictions file is none that a judge could use. A promised one that is missing would be judged without intervals."""
+    stale = _not_written(directory, name, "train.predictions", before, data)
+    if stale:
+        return stale
+    if (directory / name).stat().st_size > MAX_BYTES:
+        return Problem(f"`{name}` is larger than {MAX_BYTES // 1024 // 1024} MiB.", "Write fewer columns, or write Parquet.")
+    return None
+
+
+def _not_written(
+    directory: Path, name: str, key: str, before: Mapping[str, tuple[int, str] | None], data: tuple[DataFile, ...]
+) -> Problem | None:
+    after = _stamp(directory / name)
+    if after is None:
+        return Problem(f"training did not write `{name}`.", f"Is `{key}` right?")
+    if after == before[name] and not _vouched_by_dvc(directory, name, data):
+        remedy = "It may be of another model. Write it anew on every run, or make it an output of a DVC stage."
+        return Problem(f"training left `{name}` as it was.", remedy)
+    return None
+
+
+def _vouched_by_dvc(directory: Path, name: str, data: tuple[DataFile, ...]) -> bool:
     """Whether dvc.lock names exactly this content: `dvc repro` found everything up to date."""
-    return file_hash(data, name) == f"md5:{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"
+    root = find_dvc_root(directory) or directory
+    outputs = [file for file in data if file.hash.startswith("md5:") and is_within(posixpath.normpath(name), file.path)]
+    return any(state_of(directory / file.path, file, root) == "right" for file in outputs)
 
 
 def _stamp(path: Path) -> tuple[int, str] | None:
@@ -206,7 +233,12 @@ def training_key(repository: str, run_id: str | None, attempt: str, model: str) 
 
 def check_configured(loaded: LoadedConfig) -> None:
     """Raise BadInput at once for what would only show after training."""
+    predictions = loaded.config.train.predictions
     loaded.require("train.run")
     metrics = str(loaded.require("train.metrics"))
     if Path(metrics).suffix.lower() not in (".json", ".yaml", ".yml", ".toml"):
         raise bad_input(f"`train.metrics` is `{metrics}`.", "Metrics are read from JSON, YAML or TOML.", path=loaded.document.name)
+    if predictions and suffix_of(predictions) is None:
+        raise bad_input(
+            f"`train.predictions` is `{predictions}`.", "Predictions are read from Parquet or CSV.", path=loaded.document.name
+        )

@@ -1,0 +1,56 @@
+"""The candidate: what training recorded, or a file or folder that was named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from modelship.core.config import LoadedConfig
+from modelship.core.documents import read_document
+from modelship.core.errors import bad_input
+from modelship.core.metrics import Metrics, read_metrics
+from modelship.core.records import TrainRecord
+from modelship.gate.folder import read_folder
+from modelship.gate.request import Request
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """What there is to judge."""
+
+    metrics: Metrics
+    """As training reported them; none where only predictions were given."""
+    predictions: Path | None = None
+    predictions_name: str = ""
+    """What messages call that file."""
+    uncommitted: str = ""
+    """The metrics file's path, when the commit holds another one than training wrote."""
+
+
+def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
+    """What was named, else what training recorded for this commit. Raises BadInput when there is nothing to judge."""
+    if request.candidate:
+        return _named(request.directory / request.candidate, request.candidate)
+    record = request.run_directory.read("train")
+    if not isinstance(record, TrainRecord):
+        path = loaded.config.train.metrics
+        hint = f"Run `modelship train` first, or give `--candidate {path or 'metrics.json'}`."
+        raise bad_input("there is nothing to judge: training left no record.", hint)
+    if record.status == "error":
+        raise bad_input("there is nothing to judge: training failed.", record.summary[:1000])
+    ours = {request.event.head, request.event.checked_out} - {None} or {request.git.head()}
+    if record.commit not in ours:
+        raise bad_input(f"the training record speaks of commit {str(record.commit)[:7]}, not of this one.", "Train again.")
+    return Candidate(
+        Metrics(record.metrics, record.invalid_metrics),
+        predictions=request.run_directory.file(Path(record.predictions.path).name) if record.predictions else None,
+        predictions_name=record.predictions.path if record.predictions else "",
+        uncommitted=record.metrics_path if record.metrics_uncommitted else "",
+    )
+
+
+def _named(path: Path, name: str) -> Candidate:
+    if not path.is_dir():
+        return Candidate(read_metrics(read_document(path, name)))
+    folder = read_folder(path, name)
+    return Candidate(folder.metrics, folder.predictions, folder.predictions_name)

@@ -1,0 +1,68 @@
+"""A metric of two models on the same rows: numbers only, so that whoever has them can judge."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import msgspec
+
+POWER = 0.8
+"""How likely the number of rows that is asked for should tell, were the difference truly what it seems."""
+
+MOST_ROWS = 1_000_000_000
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """One metric of two models. `change` is signed so that plus is better."""
+
+    metric: str
+    baseline: float
+    candidate: float
+    change: float
+    standard_error: float
+    """Of the change."""
+    effective_rows: float
+    """How many rows, or groups, the standard error really comes from: those on which the models differ."""
+    support: float
+    """How many rows, or groups, the values rest on: of the rarest class that the metric divides by; else all."""
+    least_error: float
+    """What one more row could change that these do not show, where they are too few or too coarse to show it."""
+    rows: int
+    method: str
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """What the change may truly be, both ends at `confidence` (0 … 1) together: normal, with the widened error."""
+        half = _quantile(confidence) * self.widened_error
+        return self.change - half, self.change + half
+
+    @property
+    def widened_error(self) -> float:
+        """The standard error, raised for the few rows that it rests on.
+
+        Two rows are added on which the models differ, one in favour of each, each as heavy as such rows are. Where rows count as
+        right or wrong that is the adjusted interval for a difference of paired proportions of Bonett & Price 2012, J. Educ. Behav.
+        Stat. 37. And the squares are taken around no change, as in the test of McNemar 1947, Psychometrika 12: a few rows that all
+        changed in one way have no spread around their own mean.
+        """
+        if not self.standard_error and not self.change:
+            return 0.0
+        a_row = self.standard_error**2 / self.effective_rows if self.effective_rows else 0.0
+        return math.sqrt(self.standard_error**2 + 2 * max(a_row, self.least_error**2) + self.change**2 / self.support)
+
+    def rows_to_decide(self, margin: float, confidence: float) -> int | None:
+        """About how many rows would tell on which side of -`margin` the change is, at 80 % power, were it truly what it seems.
+
+        Two-sided test of one mean: n (z_(1 - alpha/2) + z_power)^2 (se / distance)^2; None beyond a thousand million.
+        """
+        distance = abs(self.change + margin)
+        needed = _quantile(confidence) + NormalDist().inv_cdf(POWER)
+        if not distance or not self.widened_error:
+            return None
+        ratio = needed * self.widened_error / distance
+        rows = self.rows * (ratio * ratio)
+        return math.ceil(rows) if rows <= MOST_ROWS else None
+
+
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -1,0 +1,260 @@
+"""What predictions say of the gated metrics: values computed anew, intervals, slices, flips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+
+import msgspec
+
+from modelship.core.config import Limit, LoadedConfig
+from modelship.core.errors import BadInput, Problem, bad_input
+from modelship.core.metrics import Metrics
+from modelship.core.records import Flips, Slices
+from modelship.core.words import counted
+from modelship.gate.comparison import Comparison
+from modelship.gate.rows.cohorts import judge_worst_cohort
+from modelship.gate.rows.flips import find_flips
+from modelship.gate.rows.intervals import compare
+from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike
+from modelship.gate.rows.paired import Paired, Task
+from modelship.gate.rows.predictions import Differences, Layout, PredictionsFile, common_rows, read_pair, read_single
+from modelship.gate.rows.slices import Partition, judge_slices, partition
+
+FEWEST_DECIMALS = 2
+"""A reported number is held to as many decimals as it has, and to two at least."""
+
+RELATIVE_ROUNDING = 1e-6
+"""How far apart single and double precision come."""
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Which files to read."""
+
+    candidate: PredictionsFile
+    baseline: PredictionsFile | None
+    evaluated: tuple[PredictionsFile, PredictionsFile] | None = None
+    """Candidate and baseline, as `evaluate` scored both on the current rows."""
+    holdout_changed: bool = False
+    """Whether this pull request changes the rows that both are judged on: those that only one of them has are then left out."""
+
+
+class Recomputed(msgspec.Struct, frozen=True):
+    """What the gate judges in place of reported numbers."""
+
+    metrics: Metrics
+    """The candidate's: reported ones, with the gated ones computed anew."""
+    comparisons: Mapping[str, Comparison] = {}
+    """By gated metric; none where the baseline has no predictions."""
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
+    rows: int | None = None
+    """How many were paired."""
+    groups: int | None = None
+    differences: Differences | None = None
+    """How the candidate's rows differ from the baseline's, where both are there."""
+    slices: Slices | None = None
+    flips: Flips | None = None
+
+
+def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metrics, sources: Sources) -> Recomputed:
+    """Compute the gated metrics from predictions. Raises BadInput for predictions that are not what they should be.
+
+    A metric under scikit-learn's name must agree with what training reported of it. One under a name of the team's own, as
+    `holdout.roc_auc`, is taken for scikit-learn's where it agrees, and stays as reported where it does not.
+    """
+    named = {name: measure for name in limits if (measure := find_measure(name) or look_alike(name))}
+    if not named:
+        return Recomputed(reported)
+    layout, task = Layout.of(loaded), _task(named)
+    pairing = _pair(sources, layout, task)
+    own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
+    checked = _check(named, own, reported)
+    comparisons, undefined = _comparisons(checked.measures, pairing.rows)
+    partitions = _partitions(loaded, pairing.rows) if pairing.rows else []
+    paired = {name: checked.measures[name] for name in comparisons}
+    return Recomputed(
+        metrics=Metrics({**reported.values, **checked.values}, reported.invalid),
+        comparisons=comparisons,
+        problems=(*checked.problems, *undefined),
+        notices=(*pairing.notices, *_without_columns(named, own)),
+        rows=len(pairing.rows) if pairing.rows else None,
+        groups=_groups(pairing.rows),
+        differences=pairing.differences,
+        slices=_slices(loaded, pairing.rows, partitions, paired, limits) if pairing.rows and paired else None,
+        flips=_flips(loaded, pairing.rows, partitions) if pairing.rows else None,
+    )
+
+
+def _task(measures: Mapping[str, Measure]) -> Task:
+    tasks: dict[Task, str] = {}
+    for name, measure in measures.items():
+        tasks.setdefault(measure.task, name)
+    if len(tasks) > 1:
+        message = f"`{tasks['classification']}` is for classes and `{tasks['regression']}` for numbers."
+        raise bad_input(message, "Predictions are one or the other: gate metrics of one kind.")
+    return next(iter(tasks))
+
+
+# Pairing.
+
+
+class _Pairing(msgspec.Struct, frozen=True):
+    rows: Paired | None
+    is_whole: bool = True
+    """Whether these are all rows of the candidate's file."""
+    differences: Differences | None = None
+    notices: tuple[str, ...] = ()
+
+
+def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
+    """The rows to compare: the baseline's own where they are the candidate's, else those that `evaluate` made, else common ones."""
+    if sources.baseline is None:
+        return _Pairing(read_pair(*sources.evaluated, layout, task), is_whole=False) if sources.evaluated else _Pairing(None)
+    if not sources.holdout_changed and sources.evaluated is None:
+        return _Pairing(read_pair(sources.candidate, sources.baseline, layout, task))
+    common, differences = common_rows(sources.candidate, sources.baseline, layout, task)
+    if not differences:
+        return _Pairing(common)
+    if sources.evaluated:
+        notice = f"The baseline was scored anew: its recorded predictions are of other rows ({_described(differences)})."
+        return _Pairing(read_pair(*sources.evaluated, layout, task), False, differences, (notice,))
+    if common is None:
+        raise bad_input(
+            f"has no two rows in common with {sources.baseline.name} ({_described(differences)}).",
+            "Score both models on the same rows with `modelship evaluate`.",
+            path=sources.candidate.name,
+        )
+    notice = f"Compared on the {len(common):,} rows that both models predicted with the same label ({_described(differences)})."
+    return _Pairing(common, False, differences, (notice,))
+
+
+def _described(differences: Differences) -> str:
+    parts = (
+        f"{counted(differences.only_candidate, 'row')} new" if differences.only_candidate else "",
+        f"{counted(differences.only_baseline, 'row')} gone" if differences.only_baseline else "",
+        f"{counted(differences.other_truth, 'label')} changed" if differences.other_truth else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _groups(rows: Paired | None) -> int | None:
+    return int(rows.groups.max()) + 1 if rows and rows.groups is not None else None
+
+
+# Values.
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    values: dict[str, float]
+    """The candidate's, computed, by gated metric."""
+    measures: dict[str, Measure]
+    """Of these."""
+    problems: tuple[Problem, ...]
+
+
+def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics) -> _Checked:
+    """Compute what can be computed, and hold it against what training reported."""
+    values: dict[str, float] = {}
+    problems: list[Problem] = []
+    for name, measure in named.items():
+        is_exact = find_measure(name) is not None
+        # A reported number that is none is a problem of its own, which no computed one may hide.
+        if not _has_columns(measure, own) or name in reported.invalid:
+            continue
+        try:
+            value = measure.value(own.models[0])
+        except UndefinedError as error:
+            if is_exact:
+                problems.append(_undefined(name, "the candidate's predictions", error))
+            continue
+        said = reported.values.get(name)
+        if said is not None and not agrees(said, value):
+            if is_exact:
+                problems.append(_disagreement(name, said, value))
+            continue
+        if is_exact or said is not None:
+            values[name] = value
+    return _Checked(values, {name: named[name] for name in values}, tuple(problems))
+
+
+def agrees(reported: float, computed: float) -> bool:
+    """Whether a reported number is the computed one, rounded to as many decimals as it has."""
+    decimals = max(-int(Decimal(repr(reported)).normalize().as_tuple().exponent), 0)
+    if abs(reported) < 100:
+        decimals = max(decimals, FEWEST_DECIMALS)
+    return abs(reported - computed) <= 0.5 * 10.0**-decimals * (1 + 1e-9) + RELATIVE_ROUNDING * abs(computed)
+
+
+def _comparisons(measures: Mapping[str, Measure], rows: Paired | None) -> tuple[dict[str, Comparison], list[Problem]]:
+    comparisons: dict[str, Comparison] = {}
+    problems: list[Problem] = []
+    for name, measure in measures.items():
+        if rows is None or not _has_columns(measure, rows):
+            continue
+        try:
+            comparisons[name] = compare(measure, rows)
+        except UndefinedError as error:
+            problems.append(_undefined(name, "the predictions of both models", error))
+    return comparisons, problems
+
+
+def _has_columns(measure: Measure, rows: Paired) -> bool:
+    answers = (rows.candidate, rows.baseline)
+    return all(getattr(model, measure.needs) is not None for model in answers)
+
+
+def _without_columns(named: Mapping[str, Measure], own: Paired) -> list[str]:
+    lacking = [name for name, measure in named.items() if not _has_columns(measure, own)]
+    if not lacking:
+        return []
+    names = ", ".join(f"`{name}`" for name in lacking)
+    column = named[lacking[0]].needs
+    return [f"No interval for {names}: the predictions have no column `{column}`."]
+
+
+def _undefined(name: str, where: str, error: UndefinedError) -> Problem:
+    return Problem(f"`{name}` has no value on {where}: {error}.", "Gate a metric that is defined on these rows, or change the rows.")
+
+
+def _disagreement(name: str, reported: float, computed: float) -> Problem:
+    message = f"`{name}` is {reported:.8g} as training reported it, and {computed:.8g} by its predictions."
+    return Problem(message, "Compute it from the rows that are predicted, or leave it out of the metrics file.")
+
+
+# Slices and flips.
+
+
+def _partitions(loaded: LoadedConfig, rows: Paired) -> list[Partition]:
+    """The slices that the team named; where it asks to look for them, those of every column that has some."""
+    slices = loaded.config.gate.slices
+    if slices != "auto":
+        return [partition(rows, columns) for columns in slices]
+    found = []
+    for column in rows.columns or {}:
+        with suppress(BadInput):
+            found.append(partition(rows, column))
+    return found
+
+
+def _slices(
+    loaded: LoadedConfig,
+    rows: Paired,
+    partitions: Sequence[Partition],
+    measures: Mapping[str, Measure],
+    limits: Mapping[str, Limit],
+) -> Slices | None:
+    gate = loaded.config.gate
+    if not gate.slices:
+        return None
+    if gate.slices == "auto":
+        return judge_worst_cohort(rows, measures, limits, confidence=gate.confidence, min_rows=gate.slice_rows, show=gate.show)
+    return judge_slices(rows, partitions, measures, limits, confidence=gate.confidence, min_rows=gate.slice_rows)
+
+
+def _flips(loaded: LoadedConfig, rows: Paired, partitions: Sequence[Partition]) -> Flips | None:
+    gate = loaded.config.gate
+    # Who names a column to slice by wants to read its values.
+    named = [] if gate.slices == "auto" else [column for part in partitions for column in part.columns]
+    return find_flips(rows, partitions, confidence=gate.confidence, values=tuple(dict.fromkeys(named)), show={*gate.show, *named})
