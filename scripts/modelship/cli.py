@@ -14,6 +14,7 @@ COMMANDS = {
     "dvc-pull": "Fetch the data that this commit names, verified.",
     "validate": "Check the data against its expectations.",
     "train": "Run the team's training and record what it produced.",
+    "evaluate": "Score candidate and baseline on the same rows, and check the candidate.",
     "metric-gate": "Judge the candidate against the baseline.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",

@@ -45,8 +45,13 @@ def training_environment(environ: Mapping[str, str], extra: Mapping[str, str], t
     return {**environment, **extra}
 
 
-def run_command(command: str, directory: Path, environment: Mapping[str, str], timeout: float) -> Finished:
-    """Run `command` with bash, passing its output on as it comes; stop it and all its children after `timeout` seconds."""
+def run_command(
+    command: str, directory: Path, environment: Mapping[str, str], timeout: float, most_output: float = float("inf")
+) -> Finished:
+    """Run `command` with bash, passing its output on as it comes; stop it and all its children after `timeout` seconds.
+
+    After `most_output` bytes the log says so and shows no more; the last lines are kept all the same.
+    """
     started = time.monotonic()
     process = subprocess.Popen(
         ["bash", "-eo", "pipefail", "-c", command],
@@ -59,7 +64,7 @@ def run_command(command: str, directory: Path, environment: Mapping[str, str], t
     )
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
-        timed_out = not _stream(process, tail, started + timeout)
+        timed_out = not _stream(process, tail, started + timeout, most_output)
         if timed_out:
             _stop(process)
         exit_status = process.wait()
@@ -74,7 +79,7 @@ def run_command(command: str, directory: Path, environment: Mapping[str, str], t
     return Finished(exit_status, timed_out, time.monotonic() - started, peak, tuple(tail))
 
 
-def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float) -> bool:
+def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float, most_output: float) -> bool:
     """Copy output until the command ends; False when the deadline came first."""
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
@@ -93,9 +98,12 @@ def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float)
             chunk = os.read(descriptor, 65536)
             if not chunk:
                 break
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-            is_inside_line = not chunk.endswith(b"\n")
+            if most_output > 0:
+                most_output -= len(chunk)
+                shown = chunk if most_output > 0 else b"\n(more output is not shown)\n"
+                sys.stdout.buffer.write(shown)
+                sys.stdout.buffer.flush()
+                is_inside_line = not shown.endswith(b"\n")
             *lines, rest = (rest + chunk)[-1_000_000:].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
             tail.extend(_readable(line) for line in lines if line.strip())
     if rest.strip():
