@@ -1,10 +1,13 @@
-"""A picture of a comment as GitHub shows it: `python docs/picture.py comment.md comment.png`.
+"""A picture of a comment as GitHub shows it, or of a report page: `python docs/picture.py comment.md comment.png`.
 
-Needs Chromium. The style is a plain stand-in for GitHub's own.
+`--width 360` is a telephone, `--dark` a dark screen, `--unfold` shows what is folded. Needs Chromium. The style is a plain stand-in
+for GitHub's own.
 """
 
 from __future__ import annotations
 
+import argparse
+import html
 import re
 import shutil
 import subprocess
@@ -16,40 +19,61 @@ from markdown_it import MarkdownIt
 
 WIDTH = 900
 STYLE = """
-body { margin: 16px; background: #fff; color: #1f2328;
+:root { --page: #fff; --ink: #1f2328; --soft: #59636e; --rule: #d1d9e0; --shade: #f6f8fa; --link: #0969da; }
+:root.dark { --page: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --rule: #3d444d; --shade: #151b23; --link: #4493f8;
+  color-scheme: dark; }
+body { margin: 16px; background: var(--page); color: var(--ink);
   font: 14px/1.5 -apple-system, "Segoe UI", "Noto Sans", "Liberation Sans", sans-serif, "Noto Color Emoji"; }
-article { border: 1px solid #d1d9e0; border-radius: 6px; }
-header { padding: 8px 16px; border-bottom: 1px solid #d1d9e0; border-radius: 6px 6px 0 0; background: #f6f8fa; color: #59636e; }
-header b { color: #1f2328; }
-header i { padding: 0 6px; border: 1px solid #d1d9e0; border-radius: 10px; font-style: normal; font-size: 12px; }
-main { padding: 16px 16px 0; }
-h2 { margin: 0 0 16px; padding-bottom: .3em; border-bottom: 1px solid #d1d9e0; font-size: 1.5em; line-height: 1.25; }
+article { border: 1px solid var(--rule); border-radius: 6px; }
+header { padding: 8px 16px; border-bottom: 1px solid var(--rule); border-radius: 6px 6px 0 0;
+  background: var(--shade); color: var(--soft); }
+header b { color: var(--ink); }
+header i { padding: 0 6px; border: 1px solid var(--rule); border-radius: 10px; font-style: normal; font-size: 12px; }
+main { padding: 16px 16px 0; overflow-wrap: break-word; }
+h2 { margin: 0 0 16px; padding-bottom: .3em; border-bottom: 1px solid var(--rule); font-size: 1.5em; line-height: 1.25; }
 p, blockquote, table, details, pre { margin: 0 0 16px; }
+blockquote > :last-child { margin-bottom: 0; }
 table { display: block; width: max-content; max-width: 100%; overflow: auto; border-collapse: collapse; }
-th, td { padding: 6px 13px; border: 1px solid #d1d9e0; }
-tr:nth-child(2n) td { background: #f6f8fa; }
+th, td { padding: 6px 13px; border: 1px solid var(--rule); }
+tr:nth-child(2n) td { background: var(--shade); }
 code, pre { font-family: ui-monospace, "Liberation Mono", monospace; font-size: 85%; }
 code { padding: .2em .4em; border-radius: 6px; background: #818b981f; }
-pre { padding: 16px; border-radius: 6px; background: #f6f8fa; overflow: auto; line-height: 1.45; }
+pre { padding: 16px; border-radius: 6px; background: var(--shade); overflow: auto; line-height: 1.45; }
 pre code { padding: 0; background: none; font-size: 100%; }
-blockquote { padding: 0 1em; border-left: .25em solid #d1d9e0; color: #59636e; }
-a { color: #0969da; }
+blockquote { padding: 0 1em; border-left: .25em solid var(--rule); color: var(--soft); }
+ul { margin: 0; padding-left: 2em; }
+a { color: var(--link); }
 sub { position: relative; bottom: -.25em; font-size: 75%; vertical-align: baseline; }
 """
-PAGE = """<!doctype html><meta charset="utf-8"><style>{style}</style>
+PAGE = """<!doctype html><html class="{theme}"><meta charset="utf-8"><style>{style}</style>
 <article><header><b>github-actions</b> <i>bot</i> commented now</header><main>{content}</main></article>
-<script>document.body.dataset.height = Math.ceil(document.documentElement.getBoundingClientRect().height) + 16</script>
 """
+# A frame has any width, a window of Chromium's is never narrower than 500.
+FRAME = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 0 }} iframe {{ display: block; border: 0 }}</style>
+<iframe width="{width}" height="100" srcdoc="{page}"></iframe>
+<script>
+document.querySelector("iframe").onload = ({{ target }}) => {{
+  target.height = Math.ceil(target.contentDocument.documentElement.getBoundingClientRect().height) + 16;
+  document.body.dataset.height = target.height;
+}}
+</script>"""
 
 
-def take(comment: Path, picture: Path) -> None:
-    """Render the Markdown file `comment` and write a PNG that is as high as it needs to be."""
-    content = MarkdownIt("gfm-like", {"html": True}).render(comment.read_text(encoding="utf-8"))
+def take(source: Path, picture: Path, *, width: int = WIDTH, dark: bool = False, unfold: bool = False) -> None:
+    """Render `source`, a comment in Markdown or a page in HTML, and write a PNG that is as high as it needs to be."""
+    page = source.read_text(encoding="utf-8")
+    if source.suffix != ".html":
+        content = MarkdownIt("gfm-like", {"html": True}).render(page)
+        page = PAGE.format(style=STYLE, content=content, theme="dark" if dark else "light")
+    if unfold:
+        page = page.replace("<details>", "<details open>")
+    theme = ("--blink-settings=preferredColorScheme=0",) if dark else ("--blink-settings=preferredColorScheme=1",)
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "comment.html"
-        page.write_text(PAGE.format(style=STYLE, content=content), encoding="utf-8")
-        height = re.search(r'data-height="(\d+)"', browse("--dump-dom", f"--window-size={WIDTH},100", page.as_uri()))
-        browse(f"--screenshot={picture.absolute()}", f"--window-size={WIDTH},{height[1] if height else 800}", page.as_uri())
+        frame = Path(folder) / "frame.html"
+        frame.write_text(FRAME.format(width=width, page=html.escape(page)), encoding="utf-8")
+        height = re.search(r'data-height="(\d+)"', browse(*theme, "--dump-dom", "--window-size=1000,100", frame.as_uri()))
+        window = f"--window-size={width},{height[1] if height else 800}"
+        browse(*theme, f"--screenshot={picture.absolute()}", window, frame.as_uri())
 
 
 def browse(*arguments: str) -> str:
@@ -62,4 +86,11 @@ def browse(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    take(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description="A picture of a comment or a report page.")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--unfold", action="store_true")
+    options = parser.parse_args()
+    take(options.source, options.picture, width=options.width, dark=options.dark, unfold=options.unfold)

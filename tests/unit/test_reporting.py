@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from html import unescape as html_text
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,13 +13,29 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from modelship.core.records import Changes, MetricGateRecord, TrainRecord, ValidateRecord, ValueChange
+from modelship.core.records import (
+    Acceptance,
+    Approval,
+    Changes,
+    Cohort,
+    Example,
+    Finding,
+    Flips,
+    MetricGateRecord,
+    ModelCheck,
+    Slices,
+    SliceVerdict,
+    TrainRecord,
+    ValidateRecord,
+    ValueChange,
+)
 from modelship.core.words import counted
 from modelship.reporting import html, markdown, numbers, terminal
 from modelship.reporting.checks import Found
 from modelship.reporting.inline import Code, Link, line, plain, prose, shorten
 from modelship.reporting.report import build_report
 from tests.unit.test_escape import MARKDOWN, REFERENCE, flat, shown, texts
+from tests.unit.test_reporting_gate import GATE_SCENARIOS, paired, scored, weighed
 from tests.unit.test_reporting_scenarios import (
     BASE,
     FACTS,
@@ -41,7 +58,13 @@ from tests.unit.test_reporting_scenarios import (
 
 def hostile(text: str, count: int = 1) -> Records:
     """A run in which every string that a record can hold is `text`."""
-    rows = (metric(text, 0.7437, 0.7226, 0.005, reason=text, allowed=text),) * count
+    verdict = paired(text, 0.7437, 0.7226, 0.005, 0.004, reason=text, allowed=text, method=text)
+    sliced = tuple(SliceVerdict(slice={text: text, "b": text}, rows=700, verdict=verdict) for _ in range(count))
+    example = Example(key=text, truth=text, baseline=text, candidate=text, values={text: text})
+    cohort = Cohort(slice={text: text}, rows=700, newly_right=9, newly_wrong=88, lift=4.36)
+    finding = Finding(kind="policy", text=text)
+    grave = Finding(kind="labels", text=text, needs_approval=True)
+    check = ModelCheck(name=text, holds=False, observed=text, limit=text)
     change = ValueChange(name=text, before=text, after=text)
     many = (change,) * count
     problem_text = text[:1500]
@@ -64,14 +87,20 @@ def hostile(text: str, count: int = 1) -> Records:
             mlflow_run=text,
             log_tail=(text,) * count,
         ),
-        "metric-gate": judged(
-            rows,
+        "evaluate": scored(status="warn", summary=text, checks=(check,) * count, log_tail=(text,) * count),
+        "metric-gate": weighed(
+            *(verdict,) * count,
             summary=text,
             baseline=msgspec.structs.replace(BASE, label=text, source=text, date=text),
             policy=text,
             notices=(text,),
             other_metrics=many,
             changes=Changes(params=many, data=many, files=many, policy=many),
+            slices=Slices(verdicts=sliced, comparisons=count, too_few=(text,) * count, min_rows=100),
+            flips=Flips(newly_right=9, newly_wrong=88, cohorts=(cohort,) * count, examples=(example,) * count, keys_hidden=True),
+            findings=(finding, *(grave,) * count),
+            approval=Approval(label=text, given=False),
+            acceptance=Acceptance(by=text, reason=text, url=text, commit=HEAD),
         ),
     }
 
@@ -101,7 +130,7 @@ def test_text_from_records_changes_no_structure(text: str) -> None:
     assert not REFERENCE.search(re.sub(r"https://github\.com\S*", "", shown(source)))
 
 
-@pytest.mark.parametrize("count", [1, 7, 90])
+@pytest.mark.parametrize("count", [1, 7, 300])
 @pytest.mark.parametrize("text", ["|" * 3000, "``" * 1500, "`@`" * 1000, "é" * 3000, "a1b2c3d " * 300])
 def test_a_comment_is_never_too_long(text: str, count: int) -> None:
     assert len(markdown.render_comment(report_on(hostile(text, count)))) <= markdown.MAX_CHARACTERS
@@ -120,17 +149,17 @@ def test_what_was_cut_is_said() -> None:
     assert "roc_auc" in short
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [*SCENARIOS, *GATE_SCENARIOS])
 def test_every_renderer_says_the_same(name: str) -> None:
-    report = report_on(SCENARIOS[name]())
+    report = report_on((SCENARIOS | GATE_SCENARIOS)[name]())
     comment, page, text = markdown.render_comment(report), html.render_page(report), terminal.render(report)
     for words in (report.headline, *(check.name for check in report.checks)):
         assert words in re.sub(r"</?code>", "", comment)
         assert words in page
         assert words in text
     for row in report.metrics.rows if report.metrics else ():
-        for words in (row.metric, row.candidate, row.difference):
-            assert words in comment
+        for words in (row.metric, row.candidate, row.change_and_interval):
+            assert words in html_text(comment).replace("\xa0", " ")
             assert words in page
             assert words in text
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modelship.reporting.chart import ALLOWED, ZERO, Interval, axis_for, draw
+from modelship.reporting.columns import fitted, width
+from modelship.reporting.escape import clean
 from modelship.reporting.inline import Line, line
 
 Light = Literal["pass", "warn", "fail", "none"]
@@ -35,6 +38,10 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    most_rows: int | None = None
+    """How many rows a comment shows at most; the page shows all."""
+    spare: tuple[str, ...] = ()
+    """Titles of columns that a terminal leaves out where they would not fit."""
 
     @property
     def has_lights(self) -> bool:
@@ -49,7 +56,49 @@ class Log:
     lines: tuple[str, ...]
 
 
-Block = Paragraph | Table | Log
+@dataclass(frozen=True)
+class ChartRow:
+    """A name, an interval drawn in characters of a fixed pitch, and what it says in numbers."""
+
+    name: str
+    drawing: str
+    numbers: str
+    light: Light
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Drawings under each other, and one line on how to read them."""
+
+    rows: tuple[ChartRow, ...]
+    legend: str
+
+    def lines(self, name_limit: int, *, with_numbers: bool = False) -> list[str]:
+        """The chart with names cut to `name_limit` columns, the legend last."""
+        names = [clean(row.name) for row in self.rows]
+        longest = min(max(map(width, names), default=0), name_limit)
+        drawn = [f"{fitted(name, longest)}  {row.drawing}" for name, row in zip(names, self.rows, strict=True)]
+        if with_numbers:
+            drawn = [f"{one}  {row.numbers}" for one, row in zip(drawn, self.rows, strict=True)]
+        return [*(one.rstrip() for one in drawn), self.legend]
+
+
+Block = Paragraph | Table | Log | Chart
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What must be read before everything else: a sentence, or one with a list under it."""
+
+    content: Line
+    light: Light | None = None
+    """None where nothing follows from it but that it should be known."""
+    items: tuple[Line, ...] = ()
+
+    @property
+    def icon(self) -> str:
+        """The sign before it."""
+        return ICONS[self.light] if self.light else "⚠️"
 
 
 @dataclass(frozen=True)
@@ -62,21 +111,32 @@ class Section:
     """Whether the verdict cannot be understood without it: shown unfolded."""
     page_only: bool = False
     """Whether only the report page shows it."""
+    is_help: bool = False
+    """Whether it explains the report itself: a terminal leaves it out."""
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One gated metric, formatted. `change` and `margin` repeat two of its numbers for drawing."""
+    """One gated metric, formatted. `drawn` repeats its numbers for drawing."""
 
     light: Light
     metric: str
     baseline: str
     candidate: str
     difference: str
+    interval: str
+    """What the change may truly be, as `[−0.0263, −0.0158]`; empty where that is not known."""
     allowed: str
     verdict: str
     change: float | None
     margin: float | None
+    drawn: Interval | None
+    """None without an interval."""
+
+    @property
+    def change_and_interval(self) -> str:
+        """The change with all that is known of it."""
+        return f"{self.difference} {self.interval}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -86,15 +146,34 @@ class MetricTable:
     baseline_label: str
     candidate_label: str
     rows: tuple[MetricRow, ...]
+    interval_label: str = ""
+    """What the brackets hold, as `95% CI`; empty without intervals."""
 
-    def as_table(self, start: int = 0, stop: int | None = None) -> Table:
+    @property
+    def change_title(self) -> str:
+        """The title of the column of changes with their intervals."""
+        return f"change ({self.interval_label})" if self.interval_label else "change"
+
+    def as_table(self, start: int = 0, stop: int | None = None, *, with_intervals: bool = True) -> Table:
         """Rows `start` to `stop` as a plain table."""
-        columns = ("metric", f">{self.baseline_label}", f">{self.candidate_label}", ">change", ">allowed", "verdict")
-        return Table(columns, tuple(_plain_row(row) for row in self.rows[start:stop]))
+        change = self.change_title if with_intervals else "change"
+        columns = ("metric", f">{self.baseline_label}", f">{self.candidate_label}", f">{change}", ">allowed", "verdict")
+        return Table(columns, tuple(_plain_row(row, with_intervals) for row in self.rows[start:stop]))
+
+    def as_chart(self, start: int = 0, stop: int | None = None) -> Chart | None:
+        """The intervals of rows `start` to `stop` as drawings, or None where there are none."""
+        rows = [(row, row.drawn) for row in self.rows[start:stop] if row.drawn]
+        if not rows:
+            return None
+        axis = axis_for([drawn for _, drawn in rows])
+        allowed = f"{ALLOWED} allowed  " if axis.allowed is not None else ""
+        legend = f"← worse  {allowed}{ZERO} zero  better →"
+        return Chart(tuple(ChartRow(row.metric, draw(drawn, axis), row.change_and_interval, row.light) for row, drawn in rows), legend)
 
 
-def _plain_row(row: MetricRow) -> Row:
-    cells = (row.metric, row.baseline, row.candidate, row.difference, row.allowed, row.verdict)
+def _plain_row(row: MetricRow, with_intervals: bool) -> Row:
+    change = row.change_and_interval if with_intervals else row.difference
+    cells = (row.metric, row.baseline, row.candidate, change, row.allowed, row.verdict)
     return Row(tuple(line(cell) for cell in cells), row.light)
 
 

@@ -39,14 +39,13 @@ def clip(text: str, limit: int) -> str:
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """One line without control, invisible or direction-changing characters, at most `limit` long."""
-    visible = "".join(_visible(character) for character in text[: 4 * limit])
-    return clip(" ".join(visible.split()), limit)
+    return clip(" ".join(_all_visible(text[: 4 * limit]).split()), limit)
 
 
 def clean_log_line(text: str) -> str:
     """A line of a log with its indentation, without terminal sequences; of a progress bar, its last state."""
     last = _TERMINAL_SEQUENCE.sub("", text[: 20 * LOG_LINE_LIMIT]).rstrip().rpartition("\r")[2].expandtabs(4)
-    visible = "".join(_visible(character) for character in last)
+    visible = _all_visible(last)
     # Neither a comment marker nor a command to the GitHub runner, which reads the log that this may be printed to.
     return re.sub(r"<(?=!--)|#(?=#\[)|:(?=:)", rf"\g<0>{_JOINER}", clip(visible.rstrip(), LOG_LINE_LIMIT))
 
@@ -74,6 +73,12 @@ def fenced(lines: Iterable[str]) -> str:
 def _without_structure(cleaned: str) -> str:
     escaped = _OUTER_UNDERSCORE.sub("&#95;", cleaned.translate(_STRUCTURE))
     return _BLOCK_START.sub(lambda found: f"{found[1]}&#{ord(found[2])};", escaped)
+
+
+def _all_visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

@@ -11,12 +11,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from modelship.reporting.blocks import ICONS, WORDS, Log, MetricRow, Paragraph, Table
+from modelship.reporting.blocks import ICONS, WORDS, Chart, Log, MetricRow, Paragraph, Table
 from modelship.reporting.escape import clean, clean_log_line
 from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_HALF_WIDTH = 45
+"""Of a bar's box of 100, less some room for what is drawn at its ends."""
+_CHART_NAME_LIMIT = 40
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Bar:
     length: float
     limit: float | None
     kind: str
+    whisker: tuple[float, float] | None = None
+    """What the change may truly be."""
 
 
 def render_page(report: Report) -> str:
@@ -49,14 +54,18 @@ def bar(row: MetricRow) -> Bar | None:
     """The drawing of a metric's change, or None where nothing was compared."""
     if row.change is None:
         return None
-    extent = max(abs(row.change), row.margin or 0.0) or 1.0
-    scale = 45 / extent
-    length = abs(row.change) * scale
+    ends = (row.drawn.low, row.drawn.high) if row.drawn else ()
+    extent = max(abs(row.change), row.margin or 0.0, *map(abs, ends)) or 1.0
+
+    def at(value: float) -> float:
+        return round(value / extent * _HALF_WIDTH, 2)
+
     return Bar(
-        start=round(-length if row.change < 0 else 0.0, 2),
-        length=round(length, 2),
-        limit=None if row.margin is None else round(-row.margin * scale, 2),
+        start=min(at(row.change), 0.0),
+        length=abs(at(row.change)),
+        limit=None if row.margin is None else at(-row.margin),
         kind=row.light,
+        whisker=(at(ends[0]), at(ends[1])) if ends else None,
     )
 
 
@@ -65,11 +74,22 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(clean=clean, log_line=clean_log_line, bar=bar, plain=plain)
+    environment.filters.update(clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain)
     environment.tests.update(
-        code=_is(Code), strong=_is(Strong), link=_is(Link), text=_is(str), paragraph=_is(Paragraph), table=_is(Table), log=_is(Log)
+        code=_is(Code),
+        strong=_is(Strong),
+        link=_is(Link),
+        text=_is(str),
+        paragraph=_is(Paragraph),
+        table=_is(Table),
+        chart=_is(Chart),
+        log=_is(Log),
     )
     return environment
+
+
+def _chart_lines(chart: Chart) -> list[str]:
+    return chart.lines(_CHART_NAME_LIMIT, with_numbers=True)
 
 
 def _is(kind: type) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from modelship.reporting import escape
-from modelship.reporting.blocks import ICONS, Block, Log, Paragraph, Section, Table
+from modelship.reporting.blocks import ICONS, Block, Chart, Log, MetricTable, Notice, Paragraph, Section, Table
 from modelship.reporting.checks import Check
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
 from modelship.reporting.report import MAX_OPEN_METRICS, Facts, Report
@@ -13,12 +14,25 @@ from modelship.reporting.report import MAX_OPEN_METRICS, Facts, Report
 MAX_CHARACTERS = 60_000
 """GitHub accepts 65,536; the rest is room for what counts otherwise there than here."""
 
-_ROW_LIMITS = (60, 25, 8)
 _TITLE_LIMIT = 250
-_MAX_NOTICES = 5
-_LINE_LIMIT = 400
-_CELL_LIMIT = 160
-"""Characters, before escaping makes up to six of one."""
+_CHART_NAME_LIMIT = 17
+_CODE_LIMIT = 160
+_SHORT_NUMBERS, _SHORT_TEXT = 40, 20
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How much is shown of what may be long; characters are counted before escaping makes up to six of one."""
+
+    rows: int
+    notices: int = 5
+    line: int = 400
+    cell: int = 160
+
+
+_LIMITS = (_Limits(60), _Limits(25), _Limits(8))
+_TIGHT = _Limits(8, notices=3, line=120, cell=40)
+"""What always fits, whatever the records say."""
 
 
 def marker(model: str) -> str:
@@ -35,35 +49,55 @@ def render_comment(report: Report) -> str:
 def render(report: Report, limit: int = MAX_CHARACTERS) -> str:
     """The report in at most `limit` characters: long tables get shorter first, then sections go, the last ones first."""
     sections = [section for section in report.sections if not section.page_only]
-    left_out: list[Section] = []
-    for rows in _ROW_LIMITS:
-        rendered = _assemble(report, sections, rows, left_out)
+    for limits in _LIMITS:
+        opening, folded = _opening(report, limits), [_section(section, limits) for section in sections]
+        rendered = _assembled(report, opening, folded, ())
         if len(rendered) <= limit:
             return rendered
-    while len(rendered) > limit and sections:
-        left_out.insert(0, sections.pop())
-        rendered = _assemble(report, sections, _ROW_LIMITS[-1], left_out)
-    return rendered
+    for kept in range(len(sections) - 1, -1, -1):
+        rendered = _assembled(report, opening, folded[:kept], sections[kept:])
+        if len(rendered) <= limit:
+            return rendered
+    return _assembled(report, _opening(report, _TIGHT), (), sections)
 
 
-def _assemble(report: Report, sections: Sequence[Section], rows: int, left_out: Sequence[Section]) -> str:
+def _opening(report: Report, limits: _Limits) -> list[str]:
+    """What is always seen."""
     parts = [f"## {report.icon} {escape.text(report.title, _TITLE_LIMIT)}"]
-    parts += [f"> ⚠️ {_inlines(notice)}" for notice in report.notices[:_MAX_NOTICES]]
-    if len(report.notices) > _MAX_NOTICES:
-        parts.append(f"> … and {len(report.notices) - _MAX_NOTICES} more on the report page.")
-    parts.append(_inlines(report.cause))
+    parts += [_notice(notice, limits) for notice in report.notices[: limits.notices]]
+    if len(report.notices) > limits.notices:
+        parts.append(f"> … and {len(report.notices) - limits.notices} more on the report page.")
+    parts.append(_inlines(report.cause, limits.line))
     if len(report.checks) > 1:
         parts.append(" · ".join(map(_check, report.checks)))
     if report.metrics and report.metrics.rows:
-        parts.append(_table(report.metrics.as_table(0, MAX_OPEN_METRICS), rows))
+        parts += _metrics(report.metrics, limits)
     if report.basis:
-        parts.append(f"<sub>{_inlines(report.basis)}</sub>")
-    parts += [_section(section, rows) for section in sections]
+        parts.append(f"<sub>{_inlines(report.basis, limits.line)}</sub>")
+    return parts
+
+
+def _assembled(report: Report, opening: Sequence[str], folded: Sequence[str], left_out: Sequence[Section]) -> str:
+    parts = [*opening, *folded]
     if left_out:
-        titles = "; ".join(escape.text(plain(section.title)) for section in left_out)
+        titles = "; ".join(escape.text(plain(section.title), _CODE_LIMIT) for section in left_out)
         parts.append(f"*Left out, to keep this short enough for GitHub: {titles}. The report page has it all.*")
     parts.append(f"<sub>{_footer(report.facts)}</sub>")
     return "\n\n".join(parts) + "\n"
+
+
+def _notice(notice: Notice, limits: _Limits) -> str:
+    lines = [f"{notice.icon} {_inlines(notice.content, limits.line)}"]
+    lines += [f"- {_inlines(item, limits.line)}" for item in notice.items[: limits.notices]]
+    if len(notice.items) > limits.notices:
+        lines.append(f"- … and {len(notice.items) - limits.notices} more on the report page.")
+    return "\n".join(f"> {one}" for one in lines)
+
+
+def _metrics(metrics: MetricTable, limits: _Limits) -> list[str]:
+    """The table of the metrics that are always seen, and their intervals."""
+    chart = metrics.as_chart(0, MAX_OPEN_METRICS)
+    return [_table(metrics.as_table(0, MAX_OPEN_METRICS), limits), *([_block(chart, limits)] if chart else [])]
 
 
 def _check(check: Check) -> str:
@@ -71,32 +105,42 @@ def _check(check: Check) -> str:
     return f"{ICONS[check.light]} **{name}**" if check.blocks else f"{ICONS[check.light]} {name}"
 
 
-def _section(section: Section, rows: int) -> str:
+def _section(section: Section, limits: _Limits) -> str:
     opened = " open" if section.explains else ""
-    content = "\n\n".join(_block(block, rows) for block in section.blocks)
+    content = "\n\n".join(_block(block, limits) for block in section.blocks)
     return f"<details{opened}><summary>{escape.text(plain(section.title))}</summary>\n\n{content}\n\n</details>"
 
 
-def _block(block: Block, rows: int) -> str:
+def _block(block: Block, limits: _Limits) -> str:
     match block:
         case Paragraph(content):
-            return _inlines(content)
+            return _inlines(content, limits.line)
         case Table():
-            return _table(block, rows)
+            return _table(block, limits)
+        case Chart():
+            return escape.fenced(block.lines(_CHART_NAME_LIMIT))
         case Log(lines):
             return escape.fenced(lines)
 
 
-def _table(table: Table, limit: int) -> str:
+def _table(table: Table, limits: _Limits) -> str:
     lights = table.has_lights
+    most = min(limits.rows, table.most_rows or limits.rows)
     titles = [escape.text(title.removeprefix(">"), escape.NAME_LIMIT) for title in table.columns]
     rules = ["--:" if title.startswith(">") else "--" for title in table.columns]
     lines = [_table_line(["", *titles] if lights else titles), _table_line(["--", *rules] if lights else rules)]
-    for row in table.rows[:limit]:
-        cells = [_inlines(cell, _CELL_LIMIT) for cell in row.cells]
+    for row in table.rows[:most]:
+        cells = [_cell(cell, limits.cell, title) for title, cell in zip(table.columns, row.cells, strict=True)]
         lines.append(_table_line([ICONS[row.light] if row.light else "", *cells] if lights else cells))
-    hidden = len(table.rows) - limit
+    hidden = len(table.rows) - most
     return "\n".join(lines) + (f"\n\n… and {hidden:,} more on the report page." if hidden > 0 else "")
+
+
+def _cell(cell: Line, limit: int, title: str) -> str:
+    """A cell, in one line if it is short: a telephone shows tall rows otherwise, and numbers in pieces."""
+    shown = _inlines(cell, limit)
+    is_short = len(plain(cell)) <= (_SHORT_NUMBERS if title.startswith(">") else _SHORT_TEXT)
+    return shown.replace(" ", "&nbsp;") if is_short else shown
 
 
 def _table_line(cells: Sequence[str]) -> str:
@@ -118,14 +162,14 @@ def _link(label: str, url: str | None) -> str:
     return _inline(Link(label, url)) if url else escape.text(label)
 
 
-def _inlines(content: Line, limit: int = _LINE_LIMIT) -> str:
+def _inlines(content: Line, limit: int) -> str:
     return "".join(map(_inline, shorten(content, limit)))
 
 
 def _inline(part: Inline) -> str:
     match part:
         case Code(value):
-            return escape.code(value, _CELL_LIMIT)
+            return escape.code(value, _CODE_LIMIT)
         case Strong(value):
             return f"<b>{escape.text(value)}</b>"
         case Link(value, url):

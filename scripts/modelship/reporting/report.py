@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from modelship import __version__
-from modelship.core.records import RECORDS, AnyRecord, DvcPullRecord, MetricGateRecord, Record, TrainRecord, ValidateRecord
-from modelship.reporting import sections
-from modelship.reporting.blocks import ICONS, Light, MetricTable, Section
-from modelship.reporting.checks import Check, Found, cause, first_blocking, headline, run_checks
+from modelship.core.records import (
+    RECORDS,
+    AnyRecord,
+    DvcPullRecord,
+    EvaluateRecord,
+    MetricGateRecord,
+    Record,
+    TrainRecord,
+    ValidateRecord,
+)
+from modelship.reporting import gate_sections, sections
+from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
+from modelship.reporting.checks import Check, Found, first_blocking, run_checks
+from modelship.reporting.headlines import cause, headline
 from modelship.reporting.inline import Code, Line, line, prose
 
 MAX_OPEN_METRICS = 6
@@ -41,7 +51,8 @@ class Report:
     headline: str
     cause: Line
     checks: tuple[Check, ...]
-    notices: tuple[Line, ...]
+    notices: tuple[Notice, ...]
+    """What comes before everything else."""
     metrics: MetricTable | None
     basis: Line
     """What the metrics were compared with, and by which rules."""
@@ -73,7 +84,7 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts) -> Repo
     blocking = first_blocking(checks)
     gate = records.get("metric-gate")
     judged = gate if isinstance(gate, MetricGateRecord) else None
-    metrics = sections.metric_table(judged, "this PR" if facts.in_pull_request else "this commit") if judged else None
+    metrics = gate_sections.metric_table(judged, "this PR" if facts.in_pull_request else "this commit") if judged else None
     light: Light = "fail" if blocking else "warn" if any(check.ending == "warn" for check in checks) else "pass"
     return Report(
         model=model,
@@ -83,33 +94,51 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts) -> Repo
         checks=checks,
         notices=_notices(records),
         metrics=metrics,
-        basis=sections.basis(judged) if judged else (),
+        basis=gate_sections.basis(judged) if judged else (),
         sections=_sections(records, metrics, blocking),
         facts=facts,
     )
 
 
-def describe(record: AnyRecord) -> tuple[MetricTable | None, tuple[Section, ...]]:
-    """What one record alone has to tell: the metric table of a gate, and its sections."""
+@dataclass(frozen=True)
+class Description:
+    """What one record alone has to tell."""
+
+    notices: tuple[Notice, ...]
+    metrics: MetricTable | None
+    sections: tuple[Section, ...]
+
+
+def describe(record: AnyRecord) -> Description:
+    """A single command's part of a report."""
     name = next(name for name, kind in RECORDS.items() if isinstance(record, kind))
-    metrics = sections.metric_table(record, "candidate") if isinstance(record, MetricGateRecord) else None
+    metrics = gate_sections.metric_table(record, "candidate") if isinstance(record, MetricGateRecord) else None
     check = run_checks({name: record})[0]
-    return metrics, _sections({name: record}, metrics, check if check.blocks else None)
+    return Description(_notices({name: record}), metrics, _sections({name: record}, metrics, check if check.blocks else None))
 
 
 def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blocking: Check | None) -> tuple[Section, ...]:
     pulled, validated = _of(records, "dvc-pull", DvcPullRecord), _of(records, "validate", ValidateRecord)
     trained, judged = _of(records, "train", TrainRecord), _of(records, "metric-gate", MetricGateRecord)
+    evaluated = _of(records, "evaluate", EvaluateRecord)
     guilty = blocking.name if blocking else ""
     candidates = (
         sections.problems(records),
-        sections.training_log(trained, explains=guilty == "train"),
+        sections.log("Training log", trained, explains=guilty == "train"),
+        sections.log("Scoring log", evaluated, explains=guilty == "evaluate"),
         sections.broken_expectations(validated, explains=guilty == "validate"),
+        sections.broken_model_checks(evaluated, explains=guilty == "evaluate"),
+        gate_sections.worse_slices(judged, metrics),
+        gate_sections.flips(judged, metrics),
+        gate_sections.other_slices(judged, metrics),
         sections.other_metrics(metrics, judged, MAX_OPEN_METRICS),
         sections.changes(judged),
         sections.data(validated, pulled),
+        sections.model(evaluated),
         sections.training(trained),
-        sections.HOW_TO_READ if metrics and metrics.rows else None,
+        gate_sections.how_to_read(judged) if judged and judged.metrics else None,
+        gate_sections.every_slice(judged, metrics),
+        gate_sections.methods(judged),
         sections.holding_expectations(validated),
         sections.invalid_metrics(trained),
         sections.parameters(trained),
@@ -119,16 +148,17 @@ def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blockin
     return tuple(section for section in candidates if section)
 
 
-def _notices(records: Mapping[str, Found]) -> tuple[Line, ...]:
+def _notices(records: Mapping[str, Found]) -> tuple[Notice, ...]:
     """What a reader must know before the details; the gate's come first, because they touch the rules."""
     gate = _of(records, "metric-gate", MetricGateRecord)
     train = _of(records, "train", TrainRecord)
-    notices: list[Line] = []
+    notices = list(gate_sections.judge_notices(gate))
     for record in (gate, train, *records.values()):
         if isinstance(record, Record):
-            notices += map(prose, record.notices)
+            notices += (Notice(prose(notice)) for notice in record.notices)
     if train and train.dirty:
-        notices.append(line("Tracked files differed from the commit before training: the commit alone does not give this model."))
+        told = "Tracked files differed from the commit before training: the commit alone does not give this model."
+        notices.append(Notice(line(told)))
     return tuple(dict.fromkeys(notices))
 
 

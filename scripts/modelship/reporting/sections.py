@@ -9,92 +9,23 @@ from modelship.core.records import (
     Changes,
     DataFile,
     DvcPullRecord,
+    EvaluateRecord,
     Expectation,
+    LatencyMeasured,
     MetricGateRecord,
-    MetricVerdict,
+    ModelCheck,
     Record,
-    State,
+    ScoredModel,
     TableValidation,
     TrainRecord,
     ValidateRecord,
     ValueChange,
 )
 from modelship.core.words import counted
-from modelship.reporting.blocks import Block, Light, Log, MetricRow, MetricTable, Paragraph, Row, Section, Table, key_values
-from modelship.reporting.checks import Found, is_regression, problem_line
-from modelship.reporting.inline import Code, Line, Link, Strong, line, prose
-from modelship.reporting.numbers import MAX_DECIMALS, MINUS, NOTHING, decimals_for, duration, number, signed, size
-
-_STATE_LIGHTS: dict[State, Light] = {
-    "missing": "fail",
-    "invalid": "fail",
-    "fail": "fail",
-    "inconclusive": "warn",
-    "no-baseline": "warn",
-    "pass": "pass",
-}
-"""Worst first."""
-
-
-def metric_table(record: MetricGateRecord, candidate_label: str) -> MetricTable:
-    """The gated metrics, worst first and unchanged ones last."""
-    label = record.baseline.label if record.baseline and record.baseline.kind != "none" else "baseline"
-    return MetricTable(label, candidate_label, tuple(_metric_row(verdict) for verdict in sorted(record.metrics, key=_worst_first)))
-
-
-def _worst_first(verdict: MetricVerdict) -> tuple[int, bool, float]:
-    worst = list(_STATE_LIGHTS).index(verdict.state)
-    if verdict.change is None:
-        return worst, False, 0.0
-    return worst, verdict.change == 0, (verdict.change + (verdict.margin or 0)) / (abs(verdict.baseline or 0) or 1.0)
-
-
-def _metric_row(verdict: MetricVerdict) -> MetricRow:
-    decimals = _decimals(verdict)
-    return MetricRow(
-        light=_STATE_LIGHTS[verdict.state],
-        metric=verdict.metric,
-        baseline=number(verdict.baseline, decimals),
-        candidate=number(verdict.candidate, decimals),
-        difference=signed(verdict.change, decimals),
-        allowed=_allowed(verdict, decimals) or NOTHING,
-        verdict=verdict.reason,
-        change=verdict.change,
-        margin=verdict.margin,
-    )
-
-
-def _decimals(verdict: MetricVerdict) -> int:
-    """As many as are worth reading, and as it takes to see that a change is beyond its margin."""
-    decimals = decimals_for((verdict.baseline, verdict.candidate), verdict.change)
-    if is_regression(verdict) and verdict.change is not None and verdict.margin is not None:
-        while number(verdict.change, decimals) == number(-verdict.margin, decimals) and decimals < MAX_DECIMALS:
-            decimals += 1
-    return decimals
-
-
-def _allowed(verdict: MetricVerdict, decimals: int) -> str:
-    """The limits as the gate writes them, but the margin, which comes first, with the decimals of its row."""
-    margin, separator, limits = verdict.allowed.partition(", ")
-    if verdict.margin is None or not margin.startswith(MINUS):
-        return verdict.allowed
-    return f"{number(-verdict.margin, decimals)}{separator}{limits}"
-
-
-def basis(record: MetricGateRecord) -> Line:
-    """The small print under the metrics: what they were compared with, by whose rules, and how sure that is."""
-    baseline = record.baseline
-    parts: list[str] = []
-    if any(verdict.change is not None for verdict in record.metrics):
-        parts.append("In the change, + is better and − is worse.")
-    if baseline and baseline.kind != "none":
-        dated = f", {baseline.date}" if baseline.date else ""
-        parts.append(f"Baseline: {baseline.source or baseline.label}{dated}.")
-    if record.policy:
-        parts.append(f"Limits: {record.policy}.")
-    if not record.paired and any(verdict.change is not None for verdict in record.metrics):
-        parts.append("Metrics are as training reported them, without an interval: how much of a change is chance is not known.")
-    return prose(" ".join(parts))
+from modelship.reporting.blocks import Block, Light, Log, MetricTable, Paragraph, Row, Section, Table, key_values
+from modelship.reporting.checks import Found, problem_line
+from modelship.reporting.inline import Code, Line, Link, line, prose
+from modelship.reporting.numbers import NOTHING, decimals_for, duration, number, size
 
 
 def problems(records: Mapping[str, Found]) -> Section | None:
@@ -108,11 +39,82 @@ def problems(records: Mapping[str, Found]) -> Section | None:
     return Section(line(counted(count, "problem")), tuple(blocks), explains=True) if blocks else None
 
 
-def training_log(record: TrainRecord | None, *, explains: bool) -> Section | None:
-    """The end of the training log; only a failed training leaves one."""
+def log(name: str, record: TrainRecord | EvaluateRecord | None, *, explains: bool) -> Section | None:
+    """The end of what the team's own program wrote; only one that failed leaves it."""
     if record is None or not record.log_tail:
         return None
-    return Section(line(f"Training log: the last {counted(len(record.log_tail), 'line')}"), (Log(record.log_tail),), explains=explains)
+    return Section(line(f"{name}: the last {counted(len(record.log_tail), 'line')}"), (Log(record.log_tail),), explains=explains)
+
+
+def broken_model_checks(record: EvaluateRecord | None, *, explains: bool) -> Section | None:
+    """What the model does not hold."""
+    broken = [check for check in record.checks if not check.holds] if record else []
+    if not broken:
+        return None
+    verb = "does" if len(broken) == 1 else "do"
+    return Section(line(f"{counted(len(broken), 'model check')} {verb} not hold"), (_model_checks(broken),), explains=explains)
+
+
+def model(record: EvaluateRecord | None) -> Section | None:
+    """The model itself: how large and how fast it is, and what it holds."""
+    if record is None or not (record.checks or record.candidate):
+        return None
+    holding = [check for check in record.checks if check.holds]
+    scored, single = record.candidate, record.latency.get("single-row")
+    titles = [
+        f"{len(holding)} of {counted(len(record.checks), 'check')} hold{'s' if len(holding) == 1 else ''}" if record.checks else "",
+        size(scored.bytes) if scored else "",
+        f"{_milliseconds(single.p99)} a row (p99)" if single else "",
+    ]
+    facts = key_values(
+        (
+            ("size", line(_model_size(record))),
+            *((f"latency, {name.replace('-', ' ')}", line(_latency(found))) for name, found in record.latency.items()),
+            ("scored", line(_scored(record))),
+            ("model", line(Code(scored.digest[:19])) if scored else ()),
+            ("baseline", line(Code(record.baseline.digest[:19])) if record.baseline else ()),
+        )
+    )
+    blocks = ((facts,) if facts.rows else ()) + ((_model_checks(holding),) if holding else ())
+    return Section(line(f"Model: {'; '.join(filter(None, titles))}"), blocks) if blocks else None
+
+
+def _model_checks(checks: Iterable[ModelCheck]) -> Table:
+    broken: dict[str, Light] = {"critical": "fail", "warning": "warn", "info": "none"}
+    rows = tuple(
+        Row(
+            (line(check.name), prose(check.observed) or line(NOTHING), prose(check.limit) or line(NOTHING)),
+            ("none" if check.severity == "info" else "pass") if check.holds else broken[check.severity],
+        )
+        for check in checks
+    )
+    return Table(("check", "found", "asked for"), rows)
+
+
+def _model_size(record: EvaluateRecord) -> str:
+    def of(scored: ScoredModel) -> str:
+        return size(scored.bytes)
+
+    if record.candidate is None:
+        return ""
+    return of(record.candidate) + (f" (baseline {of(record.baseline)})" if record.baseline else "")
+
+
+def _latency(found: LatencyMeasured) -> str:
+    calls = f"{counted(found.calls, 'call')} of {counted(found.rows, 'row')}"
+    return f"p50 {_milliseconds(found.p50)}, p99 {_milliseconds(found.p99)} ({calls})"
+
+
+def _milliseconds(value: float) -> str:
+    if value >= 10_000:
+        return duration(value / 1000)
+    return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 0.1 else f"{value:.2g} ms"
+
+
+def _scored(record: EvaluateRecord) -> str:
+    rows = counted(record.rows, "row") if record.rows is not None else ""
+    seconds = duration(record.candidate.scored_seconds) if record.candidate else ""
+    return " in ".join(filter(None, (rows, seconds)))
 
 
 def other_metrics(metrics: MetricTable | None, record: MetricGateRecord | None, already_shown: int) -> Section | None:
@@ -311,16 +313,6 @@ def packages(record: TrainRecord | None) -> Section | None:
         return None
     rows = tuple(Row((line(name), line(version))) for name, version in sorted(record.packages.items()))
     return Section(line(f"Packages: {len(rows)}"), (Table(("name", "version"), rows),), page_only=True)
-
-
-HOW_TO_READ = Section(
-    line("How to read this"),
-    (
-        Paragraph(line(Strong("change"), " is signed so that plus is better, whether a high or a low value of the metric is good.")),
-        Paragraph(line(Strong("allowed"), " is how far below zero the change may be, and the limits that hold without a baseline.")),
-        Paragraph(line("🟢 passes · 🟡 passes, but look at it · 🔴 blocks · ⚪ was not run")),
-    ),
-)
 
 
 def _value(text: str | None) -> Line:
