@@ -41,6 +41,10 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 each_lock = pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 
 
+TERMINAL_ONLY = {"json"}
+"""Options about what a command prints; an action's results are its outputs and its record."""
+
+
 def read(path: Path) -> Any:
     return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
@@ -52,13 +56,13 @@ def click_command(name: str) -> click.Command:
 
 
 def options(name: str) -> dict[str, click.Option]:
-    """The command's options by their long name without dashes."""
+    """The command's options by their long name without dashes, but for what only a terminal wants."""
     found: dict[str, click.Option] = {}
     for parameter in click_command(name).params:
         assert isinstance(parameter, click.Option), f"{name} takes a positional argument, which no action can give"
         (long,) = (option for option in parameter.opts if option.startswith("--"))
         found[long.removeprefix("--")] = parameter
-    return found
+    return {long: option for long, option in found.items() if long not in TERMINAL_ONLY}
 
 
 def variable(command: str, name: str) -> str:
@@ -309,12 +313,23 @@ def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
 
 def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
     steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
-    given = [str(value) for step in steps for value in {**step.get("with", {}), **step.get("env", {})}.values()]
+    names = [step["name"] for step in steps]
+    fetches = names.index("Fetch the baseline's model")
+    assert steps[fetches]["with"]["fetch-baseline"] == "true"
+    # Nothing of the pull request has run when that step sees credentials.
+    assert {step.get("uses") for step in steps[:fetches]} <= {"$/actions/dvc-pull", "$/actions/validate", *_foreign(steps)}
+    assert not any("run" in step for step in steps[:fetches])
+    others = [step for step in steps if step is not steps[fetches]]
+    given = [str(value) for step in others for value in {**step.get("with", {}), **step.get("env", {})}.values()]
     about_mlflow = [value for value in given if "mlflow" in value]
     assert len(about_mlflow) == 3
     for value in about_mlflow:
         assert value.startswith("${{ !github.event.pull_request && (")
         assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)) && " in value
+
+
+def _foreign(steps: list[dict[str, Any]]) -> set[str]:
+    return {step["uses"] for step in steps if step.get("uses", "").startswith("actions/")}
 
 
 def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
@@ -440,7 +455,7 @@ def test_arrows_point_one_way() -> None:
 
 
 def test_core_needs_no_more_than_its_lock() -> None:
-    """What `core` and the gate import at module level is in the core lock or in Python itself."""
+    """What `core` and the gate import at module level is in the core lock or in Python itself; `gate/rows` is apart."""
     allowed = {"click", "msgspec", "ruamel", "modelship", "__future__"} | sys.stdlib_module_names
     for folder in ("core", "gate", "commands"):
         for path in (PACKAGE / folder).glob("*.py"):

@@ -20,11 +20,21 @@ from modelship.core.records import RECORDS
 
 _PREFIX = "MODELSHIP_PULL_REQUEST_"
 
+Inputs = Mapping[str, str | None]
+"""Values of a command's options by the last part of their variable's name."""
+
 
 @click.command("pull-request")
 @config_option
 @click.option("--dvc-pull", type=bool, default=True, show_default=True, help="Whether to fetch data, where the repository uses DVC.")
 @click.option("--validate", type=bool, default=True, show_default=True, help="Whether to check the data.")
+@click.option(
+    "--evaluate",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Whether to score the saved model and the baseline's on the same rows, and to check the model.",
+)
 @click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
 @click.option("--tracking-uri", help="The MLflow server for baselines; MLFLOW_TRACKING_URI without it.")
 @click.option("--credentials", help="Lines `NAME=VALUE` for the DVC remote's storage library (AWS_…, AZURE_…, GOOGLE_…).")
@@ -34,6 +44,7 @@ def command(
     config: Path,
     dvc_pull: bool,
     validate: bool,
+    evaluate: bool,
     base: str | None,
     tracking_uri: str | None,
     credentials: str | None,
@@ -45,28 +56,47 @@ def command(
 
     if base:
         _check(base, config)
-    steps: list[tuple[str, dict[str, str | None]]] = []
-    if dvc_pull and find_dvc_root(config.parent):
-        steps.append(("dvc-pull", {"CREDENTIALS": credentials}))
-    if validate:
-        steps.append(("validate", {}))
-    # Training gets no tracking server: what is not merged yet is not logged.
-    steps.append(("train", {}))
-    steps.append(("metric-gate", {"BASE": base, "TRACKING_URI": tracking_uri}))
-
     for name in RECORDS:
         _forget(config, name)
-    verdict = ExitCode.PASS
-    while steps:
-        name, inputs = steps.pop(0)
-        verdict, outputs = _step(name, config, inputs)
-        if outputs.get("tables-changed") == "true" and validate:
-            steps.insert(0, ("validate", {}))
-        if verdict != ExitCode.PASS:
-            break
-    published, outputs = _step("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})
+    found_by: Inputs = {"BASE": base, "TRACKING_URI": tracking_uri, "CREDENTIALS": credentials}
+    steps = _Steps(config)
+    with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
+        baseline: Mapping[str, str] = {}
+        if dvc_pull and find_dvc_root(config.parent):
+            steps.take("dvc-pull", {"CREDENTIALS": credentials})
+        if validate:
+            steps.take("validate")
+        if evaluate:
+            # Before training: credentials and code that nobody has reviewed never meet.
+            baseline = steps.take("evaluate", {"FETCH_BASELINE": "true", "BASELINE_MODEL": f"{folder}/model", **found_by})
+        # Training gets no tracking server: what is not merged yet is not logged.
+        trained = steps.take("train", may_see_tracking=False)
+        if validate and trained.get("tables-changed") == "true":
+            steps.take("validate")
+        if evaluate:
+            steps.take("evaluate", {"BASELINE_MODEL": baseline.get("baseline-model")}, may_see_tracking=False)
+        steps.take("metric-gate", {**found_by, "GITHUB_TOKEN": github_token})
+    published, outputs = _run("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})
     workflow.set_outputs(outputs)
-    sys.exit(verdict or published)
+    sys.exit(steps.verdict or published)
+
+
+class _Steps:
+    """Commands one after another until one fails. A model that fails its checks is judged all the same: the comment tells both."""
+
+    def __init__(self, config: Path) -> None:
+        self.verdict = ExitCode.PASS
+        self._config = config
+        self._is_over = False
+
+    def take(self, name: str, inputs: Inputs | None = None, *, may_see_tracking: bool = True) -> Mapping[str, str]:
+        """Run a command, and return its outputs; none once a step has failed."""
+        if self._is_over:
+            return {}
+        code, outputs = _run(name, self._config, inputs or {}, may_see_tracking=may_see_tracking)
+        self.verdict = self.verdict or code
+        self._is_over = code != ExitCode.PASS and not (name == "evaluate" and code == ExitCode.VERDICT_NO)
+        return outputs
 
 
 def _check(base: str, config: Path) -> None:
@@ -88,12 +118,11 @@ def _forget(config: Path, name: str) -> None:
         return
 
 
-def _step(name: str, config: Path, inputs: Mapping[str, str | None]) -> tuple[ExitCode, dict[str, str]]:
+def _run(name: str, config: Path, inputs: Inputs, *, may_see_tracking: bool = True) -> tuple[ExitCode, dict[str, str]]:
     """Run one command as a process of its own, so that each has its own environment and sees only its own secrets."""
     variables = {f"MODELSHIP_{name.upper().replace('-', '_')}_{key}": value for key, value in inputs.items() if value}
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(_PREFIX)}
-    if name == "train":
-        environment = {key: value for key, value in environment.items() if not key.startswith("MLFLOW_TRACKING_")}
+    hidden = (_PREFIX,) if may_see_tracking else (_PREFIX, "MLFLOW_TRACKING_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
     with tempfile.NamedTemporaryFile(prefix="modelship-outputs-") as file:
         environment |= {**variables, "GITHUB_OUTPUT": file.name}
         workflow.say(f"▶ {name}")
