@@ -412,6 +412,8 @@ def _type(type_: Any) -> str:
             return " or ".join(_type(option) for option in type_.types)
         case msgspec.inspect.StructType():
             return f"[{type_.cls.__name__}](#{type_.cls.__name__.lower()})"
+        case msgspec.inspect.TupleType():
+            return f"list of {len(type_.item_types)} {_type(type_.item_types[0])}s"
         case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
             return f"list of {_type(type_.item_type)}"
         case msgspec.inspect.DictType():

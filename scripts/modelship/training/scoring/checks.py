@@ -20,7 +20,7 @@ SAMPLE_ROWS = 500
 """How many rows an expectation is tried on."""
 SINGLE_CALLS, BATCH_CALLS, BATCH_ROWS = 200, 20, 1000
 WARM_UP_CALLS = 10
-PATIENCE_SECONDS, FEWEST_CALLS = 30.0, 10
+PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 10
 """A slow model is timed on fewer calls: none is begun after that time, but for the fewest that say something."""
 SUM_TOLERANCE = 1e-3
 """How far the probabilities of a row may be from one together; single precision adds up to about 1e-6."""
