@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def work(space: Workspace, options: Options) -> Result:
             github_token=options.github_token,
         )
     )
-    if not options.as_json:
+    # In a log without intervals the last line says it all, and drawing is what takes time then.
+    if not options.as_json and (decision.record.paired or sys.stdout.isatty()):
         _show(decision.record)
     return Result(
         decision.record, decision.exit_code, {"baseline": decision.record.baseline.label if decision.record.baseline else ""}

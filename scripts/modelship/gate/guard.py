@@ -73,9 +73,11 @@ def watched(config: Config) -> tuple[str, ...]:
 
 def overlap(record: ValidateRecord | None) -> tuple[Finding, ...]:
     """What validation found of rows that the model learns from and is judged on. It is told, and needs nobody's approval."""
+    if record is None:
+        return ()
     from modelship.data.overlap import OVERLAP
 
-    entries = [entry for table in record.tables for entry in table.expectations] if record else []
+    entries = [entry for table in record.tables for entry in table.expectations]
     shared = [entry.failed_rows or 0 for entry in entries if entry.expectation == OVERLAP and not entry.holds]
     if not shared:
         return ()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from modelship.core.config import Limit
 from modelship.core.records import EvaluateRecord, FunctionMetric
-from modelship.gate.comparison import Comparison
 from modelship.gate.directions import direction
+
+if TYPE_CHECKING:
+    from modelship.gate.comparison import Comparison
 
 
 class OwnMetrics(msgspec.Struct, frozen=True):
@@ -38,6 +41,8 @@ def _comparison(name: str, limit: Limit, metric: FunctionMetric, rows: int) -> C
     better = limit.better or direction(name)
     if metric.baseline is None or metric.standard_error is None or better is None:
         return None
+    from modelship.gate.comparison import Comparison
+
     difference = metric.candidate - metric.baseline
     return Comparison(
         metric=name,
