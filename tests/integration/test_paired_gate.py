@@ -273,6 +273,22 @@ def test_a_reported_nan_is_not_hidden_by_predictions(bare: Project) -> None:
     assert (exit_code, verdicts(record)["roc_auc"]["state"]) == (2, "invalid")
 
 
+def test_a_candidate_cannot_leave_out_what_it_would_be_judged_by(bare: Project) -> None:
+    without = {name: values for name, values in PLAIN.items() if name != "score"}
+    write(bare.directory / "baseline", PLAIN)
+    write(bare.directory / "candidate", without, metrics={**reported(PLAIN), "roc_auc": 0.99})
+    exit_code, record = judged(bare)
+    assert exit_code == 2
+    assert "`roc_auc` needs the column `score`" in record["problems"][0]["message"]
+
+    write(bare.directory / "baseline", without, metrics=reported(PLAIN))
+    (bare.directory / "candidate" / "metrics.json").write_text(json.dumps(reported(PLAIN)))
+    exit_code, record = judged(bare)
+    assert exit_code == 0, "neither has it: reported numbers are compared, and it is said"
+    assert "No interval for `roc_auc`, `log_loss`" in record["notices"][0]
+    assert verdicts(record)["accuracy"]["interval"]
+
+
 def test_metrics_of_two_kinds_are_refused(bare: Project) -> None:
     for name in ("candidate", "baseline"):
         write(bare.directory / name, PLAIN)
@@ -348,6 +364,7 @@ def test_a_pull_request_that_edits_the_holdout_needs_approval(repository: Projec
         "text": "edits the holdout `holdout.csv`: 3 rows gone, 1 label changed",
         "needs-approval": True,
     }
+    assert record["notices"][0].startswith("Compared on the 996 rows that both models predicted with the same label")
     assert record["approval"]["given"] is False
     assert "modelship-approved" in record["summary"]
 

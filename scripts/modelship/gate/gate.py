@@ -150,7 +150,7 @@ def _recompute(
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
     if located and located.why_absent and not rows.comparisons:
         return rows, (f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).",)
-    return rows, ()
+    return rows, rows.notices
 
 
 def _evaluation(request: Request) -> EvaluateRecord | None:

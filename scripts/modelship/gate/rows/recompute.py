@@ -77,7 +77,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     return Recomputed(
         metrics=Metrics({**reported.values, **checked.values}, reported.invalid),
         comparisons=comparisons,
-        problems=(*checked.problems, *undefined),
+        problems=(*_dropped_columns(named, pairing.rows, layout), *checked.problems, *undefined),
         notices=(*pairing.notices, *_without_columns(named, own)),
         rows=len(pairing.rows) if pairing.rows else None,
         groups=_groups(pairing.rows),
@@ -203,6 +203,19 @@ def _comparisons(measures: Mapping[str, Measure], rows: Paired | None) -> tuple[
 def _has_columns(measure: Measure, rows: Paired) -> bool:
     answers = (rows.candidate, rows.baseline)
     return all(getattr(model, measure.needs) is not None for model in answers)
+
+
+def _dropped_columns(named: Mapping[str, Measure], rows: Paired | None, layout: Layout) -> list[Problem]:
+    """What the baseline's predictions could be judged by and the candidate's cannot: a way around the judge, whether meant or not."""
+    columns = {"prediction": layout.prediction, "score": layout.score}
+    return [
+        Problem(
+            f"`{name}` needs the column `{columns[measure.needs]}`, which the candidate's predictions lack and the baseline's have.",
+            "Write it as before.",
+        )
+        for name, measure in named.items()
+        if rows and getattr(rows.candidate, measure.needs) is None and getattr(rows.baseline, measure.needs) is not None
+    ]
 
 
 def _without_columns(named: Mapping[str, Measure], own: Paired) -> list[str]:
