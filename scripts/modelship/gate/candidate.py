@@ -10,7 +10,7 @@ from modelship.core.config import LoadedConfig
 from modelship.core.documents import read_document
 from modelship.core.errors import bad_input
 from modelship.core.metrics import Metrics, read_metrics
-from modelship.core.records import TrainRecord
+from modelship.core.records import EvaluateRecord, TrainRecord
 from modelship.gate.folder import read_folder
 from modelship.gate.request import Request
 
@@ -25,6 +25,9 @@ class Candidate(msgspec.Struct, frozen=True):
     """What messages call that file."""
     uncommitted: str = ""
     """The metrics file's path, when the commit holds another one than training wrote."""
+    evaluation: EvaluateRecord | None = None
+    """What `evaluate` said of this very model."""
+    notices: tuple[str, ...] = ()
 
 
 def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
@@ -38,15 +41,33 @@ def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
         raise bad_input("there is nothing to judge: training left no record.", hint)
     if record.status == "error":
         raise bad_input("there is nothing to judge: training failed.", record.summary[:1000])
-    ours = {request.event.head, request.event.checked_out} - {None} or {request.git.head()}
-    if record.commit not in ours:
+    if record.commit not in _ours(request):
         raise bad_input(f"the training record speaks of commit {str(record.commit)[:7]}, not of this one.", "Train again.")
+    evaluation, notice = _evaluation(request, record)
     return Candidate(
         Metrics(record.metrics, record.invalid_metrics),
         predictions=request.run_directory.file(Path(record.predictions.path).name) if record.predictions else None,
         predictions_name=record.predictions.path if record.predictions else "",
         uncommitted=record.metrics_path if record.metrics_uncommitted else "",
+        evaluation=evaluation,
+        notices=(notice,) if notice else (),
     )
+
+
+def _ours(request: Request) -> set[str | None]:
+    """The commits that records of this run may speak of."""
+    return {request.event.head, request.event.checked_out} - {None} or {request.git.head()}
+
+
+def _evaluation(request: Request, trained: TrainRecord) -> tuple[EvaluateRecord | None, str]:
+    """What `evaluate` said, where it speaks of this commit's model, and a sentence where it does not."""
+    record = request.run_directory.read("evaluate")
+    if not isinstance(record, EvaluateRecord) or record.status == "error":
+        return None, ""
+    digest = record.candidate.digest if record.candidate else ""
+    if record.commit not in _ours(request) or (trained.model_digest and digest != trained.model_digest):
+        return None, "`evaluate` has scored another model than this commit's: what it said is left out. Run it again."
+    return record, ""
 
 
 def _named(path: Path, name: str) -> Candidate:

@@ -12,7 +12,7 @@ from modelship.core.config import Config, LoadedConfig, parse_config
 from modelship.core.environments import need
 from modelship.core.errors import BadInput
 from modelship.core.metrics import Metrics
-from modelship.core.records import Changes, EvaluateRecord, Finding, ValidateRecord
+from modelship.core.records import Changes, Finding, ValidateRecord
 from modelship.gate.baseline import Found, Located, Places, fetch_model, find_baseline
 from modelship.gate.candidate import Candidate, find_candidate
 from modelship.gate.changes import changed_among, changes
@@ -40,9 +40,8 @@ def decide(request: Request) -> Decision:
     found = _find_baseline(request, policy, base, {**limits, **candidate.metrics.values})
     span = find_span(request, base)
     changed = _changed(request, policy, span)
-    evaluation = _evaluation(request)
-    own = own_metrics(limits, evaluation)
-    rows, notices = _recompute(request, policy.loaded, candidate, found, changed, evaluation)
+    own = own_metrics(limits, candidate.evaluation)
+    rows, notices = _recompute(request, policy.loaded, candidate, found, changed)
     metrics = rows.metrics if rows else candidate.metrics
     case = Case(
         policy=policy,
@@ -59,7 +58,7 @@ def decide(request: Request) -> Decision:
         rows=rows,
         changes=_changes(request, base, span, policy.loaded),
         findings=_findings(request, policy, span, changed, rows),
-        notices=(*notices, *_stale_metrics(candidate, found)),
+        notices=(*filter(None, (found.notice,)), *notices, *candidate.notices, *_stale_metrics(candidate, found)),
     )
     decision = conclude(case)
     consent = _ask_for_consent(request, decision, policy.loaded.config) if decision.awaits_consent else None
@@ -123,7 +122,6 @@ def _recompute(
     candidate: Candidate,
     found: Found,
     changed: Set[str],
-    evaluation: EvaluateRecord | None,
 ) -> tuple[Recomputed | None, tuple[str, ...]]:
     """What predictions say, where the candidate has any, and what a reader should know where they say less than they could."""
     if candidate.predictions is None:
@@ -134,6 +132,7 @@ def _recompute(
     from modelship.gate.rows.recompute import Sources, recompute
 
     located = found.predictions() if found.predictions else None
+    evaluation = candidate.evaluation
     scored = (evaluation.candidate, evaluation.baseline) if evaluation else ()
     files = [
         # The record comes from the training job: of the path that it names only the last part is believed.
@@ -151,11 +150,6 @@ def _recompute(
     if located and located.why_absent and not rows.comparisons:
         return rows, (f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).",)
     return rows, rows.notices
-
-
-def _evaluation(request: Request) -> EvaluateRecord | None:
-    record = None if request.candidate else request.run_directory.read("evaluate")
-    return record if isinstance(record, EvaluateRecord) and record.status != "error" else None
 
 
 def _changed(request: Request, policy: Policy, span: Span | None) -> frozenset[str]:
