@@ -250,6 +250,20 @@ def test_a_metric_that_is_not_defined(bare: Project) -> None:
     assert record["problems"][0]["line"] == 9
 
 
+@pytest.mark.parametrize("value", [1e200, 1e120])
+@pytest.mark.parametrize("metric", ["root_mean_squared_error", "mean_absolute_error", "r2"])
+def test_a_metric_without_bounds_is_bad_input(bare: Project, metric: str, value: float) -> None:
+    columns = {"flight_id": np.arange(200), "truth": PLAIN["score"], "prediction": PLAIN["score"] ** 2}
+    write(bare.directory / "baseline", columns)
+    write(bare.directory / "candidate", _set(columns, "prediction", 7, value), metrics={metric: 0.1})
+    config = f"model: m\ndata: {{key: flight_id}}\ngate: {{metrics: {{{metric}: {{max-regression: 0.01}}}}}}\n"
+    exit_code, record = judged(bare, "--json", config=config)
+    assert exit_code == 2
+    assert record["problems"][0]["message"] == (
+        f"`{metric}` has no value on the candidate's predictions: it is too large to compare, or infinite."
+    )
+
+
 def test_a_reported_number_that_predictions_contradict_is_an_error_that_shows_both(bare: Project) -> None:
     write(bare.directory / "baseline", PLAIN)
     write(bare.directory / "candidate", PLAIN, metrics={**reported(PLAIN), "roc_auc": 0.99})

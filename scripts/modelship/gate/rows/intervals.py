@@ -22,7 +22,7 @@ def compare(measure: Measure, paired: Paired) -> Comparison:
     With groups, influences are added within each group first (Liang & Zeger 1986, Biometrika 73; for ROC curves Obuchowski 1997,
     Biometrics 53). Raises UndefinedError where the metric has no value, or where there is only one group.
     """
-    candidate, baseline = (measure.influence(model) for model in paired.models)
+    candidate, baseline = (measure.finite(model) for model in paired.models)
     new, old = candidate.value, baseline.value
     difference: Rows = candidate.rows - baseline.rows
     if paired.groups is not None:

@@ -24,6 +24,9 @@ Rows = NDArray[np.float64]
 Needs = Literal["prediction", "score"]
 
 
+LARGEST = 1e60
+"""Beyond it an interval, which takes fourth powers of influences, could be infinite or NaN, and would tell nothing apart."""
+
 FEW = 20
 """Fewer rows than these say too little about their own spread."""
 
@@ -58,7 +61,15 @@ class Measure:
 
     def value(self, model: Model) -> float:
         """The metric's value. Raises UndefinedError."""
-        return self.influence(model).value
+        return self.finite(model).value
+
+    def finite(self, model: Model) -> Influence:
+        """The influence of every row, with a value that can be compared. Raises UndefinedError."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.influence(model)
+        if not abs(found.value) <= LARGEST:
+            raise UndefinedError("it is too large to compare, or infinite")
+        return found
 
 
 def find_measure(name: str) -> Measure | None:
