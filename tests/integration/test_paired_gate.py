@@ -274,6 +274,28 @@ def test_a_reported_number_that_predictions_contradict_is_an_error_that_shows_bo
     assert f"{reported(PLAIN)['roc_auc']:.8g} by its predictions" in message
 
 
+def _nested(limits: str) -> str:
+    return f"model: m\ndata: {{key: flight_id}}\ngate: {{metrics: {{{limits}}}}}\n"
+
+
+def test_a_name_of_the_teams_own_means_what_it_meant_for_the_baseline(bare: Project) -> None:
+    worse = predictions(rows=200, seed=2, worse_for="EV", harm=4)
+    write(bare.directory / "baseline", PLAIN, metrics={"holdout": reported(PLAIN)})
+    write(bare.directory / "candidate", worse, metrics={"holdout": {**reported(worse), "roc_auc": 0.99}})
+    exit_code, record = judged(bare, config=_nested("holdout.roc_auc: {max-regression: 0.005}"))
+    assert exit_code == 2
+    assert "`holdout.roc_auc` is 0.99 as training reported it" in record["problems"][0]["message"]
+
+
+def test_a_name_that_only_looks_like_a_metrics_stays_as_reported_and_is_told(bare: Project) -> None:
+    for name, value in (("baseline", 0.61), ("candidate", 0.62)):
+        write(bare.directory / name, PLAIN, metrics={"cv": {"roc_auc": value}})
+    exit_code, record = judged(bare, config=_nested("cv.roc_auc: {max-regression: 0.005}"))
+    verdict = verdicts(record)["cv.roc_auc"]
+    assert (exit_code, verdict["candidate"], verdict["recomputed"]) == (0, 0.62, False)
+    assert record["notices"][0].startswith("`cv.roc_auc` is judged as training reported it: the roc_auc of the predictions is another")
+
+
 def test_rounded_numbers_are_no_contradiction(bare: Project) -> None:
     write(bare.directory / "baseline", PLAIN)
     write(bare.directory / "candidate", PLAIN, metrics={name: round(value, 3) for name, value in reported(PLAIN).items()})

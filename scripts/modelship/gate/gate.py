@@ -144,11 +144,12 @@ def _recompute(
         candidate=PredictionsFile(candidate.predictions, f"the candidate's {candidate.predictions_name}"),
         baseline=PredictionsFile(located.path, f"the baseline's {located.name}") if located and located.path else None,
         evaluated=(files[0], files[1]) if len(files) == 2 else None,
+        reported_by_baseline=found.metrics,
         holdout_changed=loaded.config.data.current in changed,
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
     if located and located.why_absent and not rows.comparisons:
-        return rows, (f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).",)
+        return rows, (*rows.notices, f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
     return rows, rows.notices
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 
@@ -36,6 +36,8 @@ class Sources(msgspec.Struct, frozen=True):
     baseline: PredictionsFile | None
     evaluated: tuple[PredictionsFile, PredictionsFile] | None = None
     """Candidate and baseline, as `evaluate` scored both on the current rows."""
+    reported_by_baseline: Metrics | None = None
+    """The baseline's metrics as its training reported them."""
     holdout_changed: bool = False
     """Whether this pull request changes the rows that both are judged on: those that only one of them has are then left out."""
 
@@ -62,7 +64,8 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     """Compute the gated metrics from predictions. Raises BadInput for predictions that are not what they should be.
 
     A metric under scikit-learn's name must agree with what training reported of it. One under a name of the team's own, as
-    `holdout.roc_auc`, is taken for scikit-learn's where it agrees, and stays as reported where it does not.
+    `holdout.roc_auc`, must too where it does for the baseline: that tells what the name means. Else it is taken for scikit-learn's
+    where it agrees, and stays as reported where it does not, which a notice tells.
     """
     named = {name: measure for name in limits if (measure := find_measure(name) or look_alike(name))}
     if not named:
@@ -70,7 +73,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     layout, task = Layout.of(loaded), _task(named)
     pairing = _pair(sources, layout, task)
     own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
-    checked = _check(named, own, reported)
+    checked = _check(named, own, reported, _meant(named, pairing, sources.reported_by_baseline))
     comparisons, undefined = _comparisons(checked.measures, pairing.rows)
     partitions = _partitions(loaded, pairing.rows) if pairing.rows else []
     paired = {name: checked.measures[name] for name in comparisons}
@@ -78,7 +81,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
         metrics=Metrics({**reported.values, **checked.values}, reported.invalid),
         comparisons=comparisons,
         problems=(*_dropped_columns(named, pairing.rows, layout), *checked.problems, *undefined),
-        notices=(*pairing.notices, *_without_columns(named, own)),
+        notices=(*pairing.notices, *_without_columns(named, own), *checked.notices),
         rows=len(pairing.rows) if pairing.rows else None,
         groups=_groups(pairing.rows),
         differences=pairing.differences,
@@ -152,31 +155,47 @@ class _Checked(msgspec.Struct, frozen=True):
     measures: dict[str, Measure]
     """Of these."""
     problems: tuple[Problem, ...]
+    notices: tuple[str, ...]
 
 
-def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics) -> _Checked:
+def _meant(named: Mapping[str, Measure], pairing: _Pairing, reported: Metrics | None) -> frozenset[str]:
+    """The names that are known to mean their measure: scikit-learn's, and those under which the baseline reported its value."""
+    meant = {name for name in named if find_measure(name)}
+    if pairing.rows is None or not pairing.is_whole or reported is None:
+        return frozenset(meant)
+    for name, measure in named.items():
+        if name in reported.values and _has_columns(measure, pairing.rows):
+            with suppress(UndefinedError):
+                if agrees(reported.values[name], measure.value(pairing.rows.models[1])):
+                    meant.add(name)
+    return frozenset(meant)
+
+
+def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics, meant: Set[str]) -> _Checked:
     """Compute what can be computed, and hold it against what training reported."""
     values: dict[str, float] = {}
     problems: list[Problem] = []
+    notices: list[str] = []
     for name, measure in named.items():
-        is_exact = find_measure(name) is not None
         # A reported number that is none is a problem of its own, which no computed one may hide.
         if not _has_columns(measure, own) or name in reported.invalid:
             continue
         try:
             value = measure.value(own.models[0])
         except UndefinedError as error:
-            if is_exact:
+            if name in meant:
                 problems.append(_undefined(name, "the candidate's predictions", error))
             continue
         said = reported.values.get(name)
         if said is not None and not agrees(said, value):
-            if is_exact:
+            if name in meant:
                 problems.append(_disagreement(name, said, value))
+            else:
+                notices.append(_taken_as_reported(name, measure, value))
             continue
-        if is_exact or said is not None:
+        if said is not None or find_measure(name):
             values[name] = value
-    return _Checked(values, {name: named[name] for name in values}, tuple(problems))
+    return _Checked(values, {name: named[name] for name in values}, tuple(problems), tuple(notices))
 
 
 def agrees(reported: float, computed: float) -> bool:
@@ -229,6 +248,10 @@ def _without_columns(named: Mapping[str, Measure], own: Paired) -> list[str]:
 
 def _undefined(name: str, where: str, error: UndefinedError) -> Problem:
     return Problem(f"`{name}` has no value on {where}: {error}.", "Gate a metric that is defined on these rows, or change the rows.")
+
+
+def _taken_as_reported(name: str, measure: Measure, computed: float) -> str:
+    return f"`{name}` is judged as training reported it: the {measure.name} of the predictions is another number, {computed:.6g}."
 
 
 def _disagreement(name: str, reported: float, computed: float) -> Problem:
