@@ -78,6 +78,14 @@ def test_without_comparison_only_absolute_limits_count() -> None:
     assert [verdict.state for verdict in judgement.verdicts] == ["pass"]
 
 
+def test_without_comparison_there_must_be_an_absolute_limit() -> None:
+    relative = {"roc_auc": Limit(max_regression=0.001)}
+    assert "nothing else is held" in judge(relative, metrics(roc_auc=0.1), None, compare=False).problems[0].message
+    both = judge({**relative, "f1": Limit(min=0.5)}, metrics(roc_auc=0.1, f1=0.6), None, compare=False)
+    assert both.problems == ()
+    assert {verdict.metric: verdict.reason for verdict in both.verdicts} == {"roc_auc": "not compared", "f1": "within the limits"}
+
+
 def test_a_missing_metric_is_a_problem_that_names_the_nearest() -> None:
     judgement = judge({"roc_auc": Limit(min=0.7)}, metrics(roc_acu=0.9), None)
     assert [verdict.state for verdict in judgement.verdicts] == ["missing"]

@@ -84,7 +84,14 @@ def judge(
         verdicts.append(verdict)
         if problem:
             problems.append(problem)
+    if not compare and not any(_is_absolute(limit) for limit in limits.values()):
+        problems.append(
+            Problem("no metric in `gate.metrics` has `min` or `max`, and without a baseline nothing else is held.", _ADD_ONE)
+        )
     return Judgement(tuple(verdicts), tuple(problems))
+
+
+_ADD_ONE = "Add one, or choose another `gate.baseline` than `none`."
 
 
 def judge_paired(name: str, limit: Limit, better: Direction, paired: Comparison, confidence: float) -> MetricVerdict:
@@ -124,7 +131,8 @@ def _judge_reported(
     if before is None:
         state: State = "no-baseline" if compare and limit.max_regression is not None else "pass"
         broken = _broken_limit(limit, value)
-        reason = broken or ("no baseline" if state == "no-baseline" else "within the limits")
+        unbroken = "no baseline" if state == "no-baseline" else "within the limits" if _is_absolute(limit) else "not compared"
+        reason = broken or unbroken
         return msgspec.structs.replace(verdict, state="fail" if broken else state, reason=reason), None
     change = value - before if better == "higher" else before - value
     return _weighed(name, limit, better, value, before, change, None), None
@@ -194,6 +202,10 @@ def _absent(name: str, metrics: Metrics, where: str) -> Problem:
 def _no_direction(name: str) -> Problem:
     message = f"`gate.metrics.{name}`: it is not known whether higher or lower is better."
     return Problem(message, "Add `better: higher` or `better: lower`.")
+
+
+def _is_absolute(limit: Limit) -> bool:
+    return limit.min is not None or limit.max is not None
 
 
 def _broken_limit(limit: Limit, value: float) -> str:
