@@ -405,6 +405,19 @@ def test_a_pull_request_that_edits_the_holdout_needs_approval(repository: Projec
     assert "modelship-approved" in record["summary"]
 
 
+def test_a_merged_change_of_the_holdout_is_compared_on_common_rows_too(repository: Project) -> None:
+    before = repository.git("rev-parse", "HEAD")
+    columns = _without(predictions(rows=1000), 1, 2, 3)
+    write(repository.directory / "made", columns, metrics=reported(columns))
+    repository.write("holdout.csv", "flight_id,late\n1,2\n")
+    repository.push_event(before, repository.commit("merge"))
+    assert repository.run("train").exit_code == 0
+    ran = repository.run("metric-gate")
+    record = repository.record("metric-gate")
+    assert (ran.exit_code, record["status"], record["rows"]) == (0, "pass", 997), ran.log
+    assert record["findings"] == []
+
+
 def test_other_rows_than_the_baselines_without_a_changed_holdout_are_bad_input(repository: Project) -> None:
     record = propose(repository, _without(predictions(rows=1000), 1, 2, 3))
     assert record["exit-code"] == 2

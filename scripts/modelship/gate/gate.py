@@ -154,8 +154,8 @@ def _recompute(
 
 
 def _changed(request: Request, policy: Policy, span: Span | None) -> frozenset[str]:
-    """Which of the files that judge are others in this pull request."""
-    if span is None or not policy.commit:
+    """Which of the files that judge are others in this commit than where it left the base."""
+    if span is None:
         return frozenset()
     return frozenset(changed_among(request.git, span.before, span.after, watched(policy.loaded.config)))
 

@@ -39,7 +39,7 @@ class Sources(msgspec.Struct, frozen=True):
     reported_by_baseline: Metrics | None = None
     """The baseline's metrics as its training reported them."""
     holdout_changed: bool = False
-    """Whether this pull request changes the rows that both are judged on: those that only one of them has are then left out."""
+    """Whether this commit changes the rows that both are judged on: those that only one of them has are then left out."""
 
 
 class Recomputed(msgspec.Struct, frozen=True):
