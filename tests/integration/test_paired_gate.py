@@ -347,6 +347,21 @@ def test_without_a_key_the_gate_says_what_is_missing(bare: Project) -> None:
     assert "data.key" in record["notices"][0]
 
 
+def test_slices_that_are_not_judged_are_told(bare: Project) -> None:
+    columns = predictions(rows=1000)
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, columns, metrics=reported(columns))
+    _, record = judged(bare, config=CONFIG.replace("max-regression", "min").replace("min: 1%", "max: 9").replace("min: 0.5, ", ""))
+    assert record["notices"] == ["No slice was judged: no metric with `max-regression` is computed from predictions."]
+
+    (bare.directory / "candidate" / "predictions.parquet").unlink()
+    _, record = judged(bare, config=CONFIG)
+    assert record["notices"] == [
+        "Changes carry no interval: the candidate has no predictions (`predictions.parquet`).",
+        "No slice was judged: that takes predictions of both models.",
+    ]
+
+
 # A repository --------------------------------------------------------------------------------------------------------------------
 
 TRAIN = """

@@ -58,7 +58,13 @@ def decide(request: Request) -> Decision:
         rows=rows,
         changes=_changes(request, base, span, policy.loaded),
         findings=_findings(request, policy, span, changed, rows),
-        notices=(*filter(None, (found.notice,)), *notices, *candidate.notices, *_stale_metrics(candidate, found)),
+        notices=(
+            *filter(None, (found.notice,)),
+            *notices,
+            *_unjudged_slices(policy.loaded.config, rows),
+            *candidate.notices,
+            *_stale_metrics(candidate, found),
+        ),
     )
     decision = conclude(case)
     consent = _ask_for_consent(request, decision, policy.loaded.config) if decision.awaits_consent else None
@@ -125,7 +131,8 @@ def _recompute(
 ) -> tuple[Recomputed | None, tuple[str, ...]]:
     """What predictions say, where the candidate has any, and what a reader should know where they say less than they could."""
     if candidate.predictions is None:
-        return None, ()
+        promised = loaded.config.train.predictions
+        return None, (f"Changes carry no interval: the candidate has no predictions (`{promised[:100]}`).",) if promised else ()
     if loaded.config.data.key is None:
         return None, ("Changes carry no interval: `data.key` does not name the column that pairs the rows of two models.",)
     from modelship.gate.rows.predictions import PredictionsFile
@@ -201,6 +208,17 @@ def _ask_for_consent(request: Request, decision: Decision, config: Config) -> Co
     github = GitHub(Connection(request.event.api_url, request.event.repository, request.github_token))
     matter = Matter(pull_request=number, head=head, model=config.model)
     return find_consent(github, matter, label=label, accept=config.gate.accept_regression)
+
+
+def _unjudged_slices(config: Config, rows: Recomputed | None) -> tuple[str, ...]:
+    """A sentence where the team asks for slices, and none could be looked at."""
+    found = rows.slices if rows else None
+    looked_at = found is not None and (config.gate.slices == "auto" or found.comparisons or found.too_few)
+    if not config.gate.slices or looked_at:
+        return ()
+    if rows is None or rows.rows is None:
+        return ("No slice was judged: that takes predictions of both models.",)
+    return ("No slice was judged: no metric with `max-regression` is computed from predictions.",)
 
 
 def _stale_metrics(candidate: Candidate, found: Found) -> tuple[str, ...]:
