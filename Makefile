@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPDIR=$$scratch &&
 
-.PHONY: help demo test lint unit integration e2e template bench docs format locks picture clean
+.PHONY: help demo test lint unit integration e2e template bench calibration mutation docs format locks picture clean
 
 help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,13 @@ e2e: node_modules ## The real workflows, run by act against a stateful GitHub AP
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py
+	@$(SCRATCH) $(PY) benchmarks/intervals.py
+
+calibration: ## Simulate how often the gate is wrong; half an hour.
+	@$(SCRATCH) $(PY) benchmarks/calibration.py
+
+mutation: ## Change the verdict code bit by bit, and see whether a test notices; an hour.
+	@$(SCRATCH) $(PY) benchmarks/mutation.py
 
 docs: ## Write the generated reference pages.
 	$(PY) docs/reference.py

@@ -1,0 +1,378 @@
+"""The interval of a difference: against published formulas, and against drawing rows again."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from modelship.gate.comparison import MOST_ROWS, POWER, Comparison
+from modelship.gate.rows.intervals import compare
+from modelship.gate.rows.measures import Measure, UndefinedError, find_measure
+from modelship.gate.rows.paired import Answers, Paired
+
+settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
+settings.load_profile("patient")
+
+BINARY = [
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "matthews_corrcoef"),
+    *("roc_auc", "average_precision", "log_loss", "brier_score_loss"),
+]
+MULTICLASS = [
+    *("accuracy", "balanced_accuracy", "precision_macro", "recall_weighted", "f1_macro", "f1_weighted", "matthews_corrcoef"),
+    *(
+        "roc_auc_ovr",
+        "roc_auc_ovr_weighted",
+        "roc_auc_ovo",
+        "roc_auc_ovo_weighted",
+        "average_precision",
+        "log_loss",
+        "brier_score_loss",
+    ),
+]
+NUMBERS = [
+    *("r2", "root_mean_squared_error", "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error"),
+    "median_absolute_error",
+]
+
+
+def measure(name: str) -> Measure:
+    found = find_measure(name)
+    assert found is not None
+    return found
+
+
+def two_classes(rng: np.random.Generator, n: int, *, noise: float = 0.5, groups: NDArray[np.intp] | None = None) -> Paired:
+    """Two models of n rows, the candidate a little worse. A group has one truth, and is hard or easy for each model by itself."""
+    codes = np.arange(n) if groups is None else groups
+    truth = (rng.random(codes.max() + 1) < 0.4).astype(np.intp)[codes]
+    shared = 1.2 * truth - 0.7 + rng.normal(0, 0.8, n) + rng.normal(0, 0.6, codes.max() + 1)[codes]
+
+    def answers(noise: float) -> Answers:
+        own = rng.normal(0, noise, n) + rng.normal(0, noise, codes.max() + 1)[codes]
+        score = 1 / (1 + np.exp(-(shared + own)))
+        return Answers((score > 0.5).astype(np.intp), score)
+
+    return Paired("classification", "id", None, truth, (0, 1), 1, answers(1.5 * noise), answers(noise), groups)
+
+
+def three_classes(rng: np.random.Generator, n: int) -> Paired:
+    truth = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    shared = rng.normal(0, 1, (n, 3)) + 1.2 * np.eye(3)[truth]
+
+    def answers(noise: float) -> Answers:
+        raised = np.exp(shared + rng.normal(0, noise, (n, 3)))
+        score = raised / raised.sum(axis=1, keepdims=True)
+        return Answers(score.argmax(axis=1), score)
+
+    return Paired("classification", "id", None, truth, ("a", "b", "c"), None, answers(0.9), answers(0.6))
+
+
+def numbers(rng: np.random.Generator, n: int, *, groups: NDArray[np.intp] | None = None) -> Paired:
+    truth = rng.gamma(2, 3, n) + 1
+    codes = np.arange(n) if groups is None else groups
+    shared = truth + rng.normal(0, 1.5, n) + rng.normal(0, 1.0, codes.max() + 1)[codes]
+
+    def answers(noise: float) -> Answers:
+        return Answers(shared + rng.normal(0, noise, n) + rng.normal(0, noise, codes.max() + 1)[codes])
+
+    return Paired("regression", "id", None, truth, (), None, answers(1.0), answers(0.7), groups)
+
+
+def right_or_wrong(n: int, newly_wrong: int, newly_right: int) -> Paired:
+    """n rows of which the candidate has lost some and won others."""
+    truth = np.zeros(n, dtype=np.intp)
+    candidate, baseline = truth.copy(), truth.copy()
+    candidate[:newly_wrong] = 1
+    baseline[newly_wrong : newly_wrong + newly_right] = 1
+    return Paired("classification", "id", None, truth, (0, 1), 1, Answers(candidate), Answers(baseline))
+
+
+def absolute_errors(candidate: list[float], baseline: list[float], groups: list[int] | None = None) -> Comparison:
+    """The mean absolute error of two models with the given errors."""
+    truth = np.zeros(len(candidate))
+    codes = None if groups is None else np.array(groups, dtype=np.intp)
+    paired = Paired("regression", "id", None, truth, (), None, Answers(np.array(candidate)), Answers(np.array(baseline)), codes)
+    return compare(measure("mean_absolute_error"), paired)
+
+
+# Formulas.
+
+
+def bonett_price(n: int, newly_wrong: int, newly_right: int, confidence: float) -> tuple[float, float]:
+    """The adjusted Wald interval of Bonett & Price 2012, equation (6), for the change of a share of right rows."""
+    lost, won = (newly_wrong + 1) / (n + 2), (newly_right + 1) / (n + 2)
+    half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt((lost + won - (lost - won) ** 2) / (n + 2))
+    return won - lost - half, won - lost + half
+
+
+@pytest.mark.parametrize("n", [200, 1000, 100_000])
+@pytest.mark.parametrize(("wrong", "right"), [(1, 0), (0, 1), (2, 1), (5, 5), (10, 0), (20, 10), (50, 50), (100, 40)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_accuracy_has_the_interval_of_bonett_and_price(n: int, wrong: int, right: int, confidence: float) -> None:
+    low, high = compare(measure("accuracy"), right_or_wrong(n, wrong, right)).interval(confidence)
+    theirs = bonett_price(n, wrong, right, confidence)
+    # They divide by n + 2 where this divides by n, and take squares around the change where this takes them around none.
+    around_none = math.sqrt(1 + (wrong - right) ** 2 / (n * (wrong + right)))
+    assert (low, high) == pytest.approx(theirs, abs=(5 / n + around_none - 1) * (theirs[1] - theirs[0]))
+    assert high - low == pytest.approx((theirs[1] - theirs[0]) * around_none, rel=10 / n)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 10, 60])
+def test_few_rows_that_all_turn_fail_no_sooner_than_mcnemar_would(n: int) -> None:
+    """n rows newly wrong and none newly right have no spread, and yet five of them are no proof."""
+    low, high = compare(measure("accuracy"), right_or_wrong(n, n, 0)).interval(0.95)
+    # McNemar 1947, with one row more on either side: the change is beyond chance where b^2 / (b + 2) is above 1.96^2.
+    assert (high < 0) == (n**2 / (n + 2) > 1.959963984540054**2) == (n >= 6)
+    assert low == -1 - (high + 1)
+
+
+def test_numbers_by_hand() -> None:
+    """Errors 1, 2, 3, 6 after 1, 1, 1, 1: the loss rises by 0, 1, 2, 5."""
+    comparison = absolute_errors([1, 2, 3, 6], [1, 1, 1, 1])
+    assert (comparison.metric, comparison.baseline, comparison.candidate, comparison.rows) == ("mean_absolute_error", 1, 3, 4)
+    assert comparison.change == -2
+    assert comparison.method == "mean of paired differences"
+    assert comparison.standard_error == pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3 / 4))
+    assert comparison.effective_rows == pytest.approx(14**2 / (16 + 1 + 0 + 81))
+    assert (comparison.support, comparison.least_error) == (4, 0)
+    # 14/12 for the spread, as much again for two more rows beside effective 2, and 2^2 over 4 for the change.
+    widened = math.sqrt(14 / 12 + 14 / 12 + 1)
+    assert comparison.widened_error == pytest.approx(widened)
+    assert comparison.interval(0.95) == pytest.approx((-2 - 1.959963984540054 * widened, -2 + 1.959963984540054 * widened))
+    # 4 rows times ((1.96 + 0.84) times the widened error, over a distance of 1.5) squared.
+    expected = 4 * ((1.959963984540054 + 0.8416212335729143) * widened / 1.5) ** 2
+    assert comparison.rows_to_decide(0.5, 0.95) == math.ceil(expected) == 47
+
+
+def test_groups_by_hand() -> None:
+    """The rises of 0, 1, 2, 5 less their mean are -2, -1, 0, 3; in groups (first and third, second and fourth) -2 and 2."""
+    comparison = absolute_errors([1, 2, 3, 6], [1, 1, 1, 1], groups=[0, 1, 0, 1])
+    assert (comparison.change, comparison.rows) == (-2, 4)
+    assert comparison.standard_error == pytest.approx(math.sqrt((4 + 4) * 2 / 1) / 4)
+    assert (comparison.effective_rows, comparison.support) == (2, 2)
+    assert comparison.widened_error == pytest.approx(math.sqrt(1 + 1 + 2))
+    assert comparison.method == "mean of paired differences, by group"
+
+
+def test_a_loss_that_falls_is_a_change_for_the_better() -> None:
+    assert absolute_errors([1, 2], [2, 4]).change == 1.5
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(1, 1), (7, 7), (40, 40)])
+def test_effective_rows_are_those_on_which_the_models_differ(wrong: int, right: int) -> None:
+    comparison = compare(measure("accuracy"), right_or_wrong(500, wrong, right))
+    assert comparison.effective_rows == pytest.approx(wrong + right)
+
+
+@pytest.mark.parametrize("name", [*BINARY, *MULTICLASS, *NUMBERS])
+def test_identical_models_do_not_differ(name: str) -> None:
+    rng = np.random.default_rng(2)
+    paired = numbers(rng, 80) if name in NUMBERS else two_classes(rng, 80) if name in BINARY else three_classes(rng, 80)
+    same = Paired(paired.task, "id", None, paired.truth, paired.classes, paired.positive, paired.candidate, paired.candidate)
+    comparison = compare(measure(name), same)
+    assert (comparison.change, comparison.standard_error, comparison.effective_rows) == (0, 0, 0)
+    assert comparison.interval(0.95) == (0, 0)
+    assert comparison.rows_to_decide(0.01, 0.95) is None
+
+
+def test_rounding_is_no_difference() -> None:
+    errors = np.random.default_rng(1).gamma(2, 1, 60)
+    last_bits = np.nextafter(errors, np.inf)
+    comparison = absolute_errors(last_bits.tolist(), errors.tolist())
+    assert comparison.standard_error == 0
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("power", [-60, -30, 40])
+def test_units_do_not_matter(name: str, power: int) -> None:
+    """Metres or nanometres: the same verdict. Powers of two scale floating-point numbers without rounding."""
+    paired, scale = numbers(np.random.default_rng(4), 90), 2.0**power
+    candidate, baseline = (Answers(np.asarray(model.prediction) * scale) for model in (paired.candidate, paired.baseline))
+    scaled = compare(measure(name), Paired("regression", "id", None, paired.truth * scale, (), None, candidate, baseline))
+    comparison = compare(measure(name), paired)
+    assert comparison.standard_error > 0
+    assert scaled.effective_rows == comparison.effective_rows
+    assert scaled.change / scaled.standard_error == comparison.change / comparison.standard_error
+    assert scaled.change / scaled.widened_error == comparison.change / comparison.widened_error
+
+
+def test_one_group_has_no_spread() -> None:
+    with pytest.raises(UndefinedError, match=r"^all rows belong to one group$"):
+        absolute_errors([1, 2, 3], [1, 1, 1], groups=[0, 0, 0])
+
+
+def test_two_groups_are_enough() -> None:
+    assert absolute_errors([1, 2, 3], [1, 1, 1], groups=[0, 0, 1]).standard_error > 0
+
+
+def test_an_undefined_metric_has_no_comparison() -> None:
+    with pytest.raises(UndefinedError, match="one single class"):
+        compare(measure("matthews_corrcoef"), right_or_wrong(10, 2, 1))
+
+
+# Laws of the interval and of the number of rows.
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> Comparison:
+    return Comparison(
+        metric="m",
+        baseline=0.7,
+        candidate=0.7,
+        change=draw(st.floats(-1, 1)),
+        standard_error=draw(st.floats(1e-6, 1)),
+        effective_rows=draw(st.floats(1, 1e6)),
+        support=draw(st.floats(1, 1e6)),
+        least_error=draw(st.just(0.0) | st.floats(1e-6, 0.1)),
+        rows=draw(st.integers(2, 1_000_000)),
+        method="by hand",
+    )
+
+
+@given(comparisons(), st.floats(0.5, 0.99), st.floats(0.001, 0.009))
+def test_more_confidence_is_a_longer_interval(comparison: Comparison, confidence: float, more: float) -> None:
+    low, high = comparison.interval(confidence)
+    lower, higher = comparison.interval(confidence + more)
+    assert lower < low < comparison.change < high < higher
+    assert low + high == pytest.approx(2 * comparison.change, abs=1e-12)
+
+
+@given(comparisons(), st.floats(0, 1))
+def test_rows_to_decide_are_those_at_which_the_interval_would_just_do(comparison: Comparison, margin: float) -> None:
+    """With that many rows the distance is the sum of both quantiles times the error that is then left; with one less it is not."""
+    rows = comparison.rows_to_decide(margin, 0.95)
+    distance = abs(comparison.change + margin)
+    needed = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(POWER)
+
+    def error(rows: int) -> float:
+        return comparison.widened_error * math.sqrt(comparison.rows / rows)
+
+    if rows is None:
+        assert distance < needed * error(MOST_ROWS) * (1 + 1e-9)
+        return
+    assert 1 <= rows <= MOST_ROWS
+    assert distance >= needed * error(rows) * (1 - 1e-9)
+    if rows > 1:
+        assert distance <= needed * error(rows - 1) * (1 + 1e-9)
+
+
+def exact(change: float, error: float, rows: int) -> Comparison:
+    return Comparison("m", 0.5, 0.5 + change, change, error, math.inf, math.inf, 0.0, rows, "by hand")
+
+
+def test_how_many_rows_are_too_many_to_ask_for() -> None:
+    assert POWER == 0.8
+    assert MOST_ROWS == 1_000_000_000
+    needed = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+    just = 1_000 * (needed * 0.01) ** 2 / 1_000_000_000
+    assert exact(-math.sqrt(just) * 1.0000001, 0.01, 1_000).rows_to_decide(0, 0.95) in range(999_999_000, 1_000_000_001)
+    assert exact(-math.sqrt(just) * 0.9999999, 0.01, 1_000).rows_to_decide(0, 0.95) is None
+
+
+def test_no_number_of_rows_tells_a_change_from_itself() -> None:
+    assert exact(-0.25, 0.1, 100).rows_to_decide(0.25, 0.95) is None
+    assert exact(-0.5, 0.0, 100).rows_to_decide(0.25, 0.95) is None
+    assert exact(-0.5, 0.0, 100).interval(0.95) == (-0.5, -0.5)
+
+
+def test_every_part_of_the_widened_error() -> None:
+    def widened(change: float, error: float, effective: float, support: float, least: float) -> float:
+        return Comparison("m", 0.5, 0.5 + change, change, error, effective, support, least, 100, "by hand").widened_error
+
+    assert widened(0.0, 0.0, 0.0, 50.0, 0.1) == 0  # nothing differs
+    assert widened(0.3, 0.0, 0.0, 9.0, 0.0) == pytest.approx(0.1)
+    assert widened(0.3, 0.0, 0.0, 9.0, 0.2) == pytest.approx(math.sqrt(0.01 + 2 * 0.04))
+    assert widened(0.0, 0.2, 8.0, 9.0, 0.0) == pytest.approx(math.sqrt(0.04 + 2 * 0.04 / 8))
+    assert widened(0.0, 0.2, 8.0, 9.0, 0.1) == pytest.approx(math.sqrt(0.04 + 2 * 0.01))
+    assert widened(-0.3, 0.2, 8.0, 9.0, 0.05) == pytest.approx(math.sqrt(0.04 + 2 * 0.04 / 8 + 0.01))
+
+
+# Drawing rows again.
+
+
+def standard_errors_by_bootstrap(names: list[str], paired: Paired, draws: int, seed: int) -> dict[str, float]:
+    """Efron & Tibshirani 1993: the spread of the difference when rows, or whole groups, are drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    n = len(paired)
+    members = None if paired.groups is None else [np.flatnonzero(paired.groups == code) for code in range(paired.groups.max() + 1)]
+    changes: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(draws):
+        rows = (
+            rng.integers(0, n, n)
+            if members is None
+            else np.concatenate([members[code] for code in rng.integers(0, len(members), len(members))])
+        )
+        new, old = paired.take(rows).models
+        for name in names:
+            changes[name].append(measure(name).value(new) - measure(name).value(old))
+    return {name: float(np.std(values, ddof=1)) for name, values in changes.items()}
+
+
+DRAWS = 2000
+MONTE_CARLO = 1 / math.sqrt(2 * DRAWS)
+"""The relative standard error of a standard deviation of that many draws."""
+
+
+@pytest.mark.parametrize(
+    ("names", "paired"),
+    [
+        (BINARY, two_classes(np.random.default_rng(11), 500)),
+        (MULTICLASS, three_classes(np.random.default_rng(12), 300)),
+        (NUMBERS, numbers(np.random.default_rng(13), 500)),
+    ],
+    ids=["two classes", "three classes", "numbers"],
+)
+def test_standard_errors_are_those_of_a_paired_bootstrap(names: list[str], paired: Paired) -> None:
+    by_bootstrap = standard_errors_by_bootstrap(names, paired, DRAWS, seed=1)
+    for name in names:
+        # A median's bootstrap has a spread of its own that falls with the fourth root of n only (Hall & Martin 1988).
+        allowed = 4 * MONTE_CARLO + (0.15 if name == "median_absolute_error" else 0.04)
+        assert compare(measure(name), paired).standard_error == pytest.approx(by_bootstrap[name], rel=allowed), name
+
+
+def sized_groups(rng: np.random.Generator, groups: int) -> NDArray[np.intp]:
+    return np.repeat(np.arange(groups), rng.integers(1, 9, groups))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_standard_errors_of_groups_are_those_of_a_bootstrap_of_groups(task: str) -> None:
+    rng = np.random.default_rng(21)
+    groups = sized_groups(rng, 200)
+    n = len(groups)
+    paired = two_classes(rng, n, noise=1, groups=groups) if task == "classification" else numbers(rng, n, groups=groups)
+    names = BINARY if task == "classification" else [name for name in NUMBERS if name != "median_absolute_error"]
+    by_bootstrap = standard_errors_by_bootstrap(names, paired, DRAWS // 2, seed=2)
+    alone = Paired(paired.task, "id", None, paired.truth, paired.classes, paired.positive, paired.candidate, paired.baseline)
+    for name in names:
+        error = compare(measure(name), paired).standard_error
+        assert error == pytest.approx(by_bootstrap[name], rel=4 * math.sqrt(2) * MONTE_CARLO + 0.06), name
+    # Rows taken one by one would seem to know more than they do.
+    mean = measure("log_loss" if task == "classification" else "mean_absolute_error")
+    assert compare(mean, alone).standard_error < 0.8 * compare(mean, paired).standard_error
+
+
+@pytest.mark.parametrize(
+    ("name", "margin_in_errors"), [("accuracy", 1.0), ("roc_auc", -0.5), ("log_loss", 1.5), ("mean_absolute_error", 1.0)]
+)
+def test_that_many_rows_decide_four_times_in_five(name: str, margin_in_errors: float) -> None:
+    """The rows at hand stand for the truth. From them as many are drawn as were asked for, again and again."""
+    rng = np.random.default_rng(31)
+    paired = numbers(rng, 500) if name in NUMBERS else two_classes(rng, 500)
+    found = compare(measure(name), paired)
+    margin = -found.change + margin_in_errors * found.standard_error
+    rows = found.rows_to_decide(margin, 0.95)
+    assert rows is not None
+    draws = 600
+    decided = 0
+    for _ in range(draws):
+        low, high = compare(measure(name), paired.take(rng.integers(0, len(paired), rows))).interval(0.95)
+        decided += not low <= -margin <= high
+    # 80 %, give or take 2 % for the metric's not being a mean, and what the binomial distribution allows once in a thousand.
+    assert stats.binom.ppf(0.0005, draws, 0.78) <= decided <= stats.binom.ppf(0.9995, draws, 0.82)
