@@ -96,7 +96,7 @@ def judge_slices(
     """Every metric in `measures` that has a `max-regression` in `limits`, by the same name, in every slice of `partitions`.
 
     A relative margin is taken of the baseline's value within the slice. Slices of fewer than `min_rows` rows (50 at least, and
-    as many groups where rows belong together), and metrics that within a slice are not defined or rest on fewer than 20 rows of a
+    as many groups where rows belong together), and metrics that within a slice are not defined or rest on fewer than 40 rows of a
     class, are listed, not judged; so is a median that hardly a row crosses.
     """
     pieces = [piece for part in partitions for piece in part.pieces()]
