@@ -237,6 +237,14 @@ def test_edited_expectations_and_an_edited_baseline_need_approval() -> None:
     assert all(finding.needs_approval for finding in found)
 
 
+def test_an_edited_metric_of_the_teams_own_needs_approval() -> None:
+    config = changed_config("gate.metrics.cost", {"function": "flights.cost:cost", "better": "lower", "max": 1})
+    assert {"flights/cost.py", "flights/cost/__init__.py", "src/flights/cost.py"} <= set(watched(config))
+    (found,) = guard(config, config, changed={"src/flights/cost.py"})
+    assert (found.text, found.needs_approval) == ("edits the file of the metric `flights.cost:cost`", True)
+    assert guard(config, config, changed={"flights/other.py"}) == ()
+
+
 def test_the_gravest_comes_first() -> None:
     after = changed_config("gate.baseline", "base")
     after = convert(to_builtins(after) | {"gate": to_builtins(after.gate) | {"metrics": {"f1": {"min": 0}}}}, Config)

@@ -68,7 +68,19 @@ def guard(
 
 def watched(config: Config) -> tuple[str, ...]:
     """The files and folders that `guard` wants to know about, relative to the configuration's folder."""
-    return tuple(filter(None, (config.data.current, config.data.expectations, _file_of(config.gate.baseline))))
+    files = tuple(filter(None, (config.data.current, config.data.expectations, _file_of(config.gate.baseline))))
+    return (*files, *(path for function in _functions(config) for path in _module_files(function)))
+
+
+def _functions(config: Config) -> tuple[str, ...]:
+    """The metrics of the team's own, as `package.module:function`."""
+    return tuple(dict.fromkeys(limit.function for limit in (config.gate.metrics or {}).values() if limit.function))
+
+
+def _module_files(function: str) -> tuple[str, ...]:
+    """Where the module of a function may stand, beside the configuration or below `src`. What it imports in turn is not followed."""
+    module = function.partition(":")[0].replace(".", "/")
+    return tuple(f"{folder}{module}{end}" for folder in ("", "src/") for end in (".py", "/__init__.py"))
 
 
 def overlap(record: ValidateRecord | None) -> tuple[Finding, ...]:
@@ -130,6 +142,9 @@ def _data(before: Config, changed: Collection[str], rows: RowDifferences | None)
         yield _finding(kind, f"predicts other rows than the baseline: {counts}")
     if before.data.expectations is not None and before.data.expectations in changed:
         yield _finding("policy", f"edits the expectations `{_cut(before.data.expectations)}`")
+    for function in _functions(before):
+        if not set(_module_files(function)).isdisjoint(changed):
+            yield _finding("policy", f"edits the file of the metric `{_cut(function)}`")
 
 
 def _row_counts(rows: RowDifferences) -> str:
