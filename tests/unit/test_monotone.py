@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from modelship.core.config import Limit
 from modelship.core.records import State
@@ -95,6 +96,40 @@ def test_numbers(name: str, seed: int, n: int, margin: float | str, confidence: 
     worse[row] += (worse[row] - truth[row]) * random.exponential(2)
     paired = Paired("regression", "id", None, truth, (), None, Answers(candidate), Answers(baseline))
     never_from_fail_to_pass(name, margin, confidence, paired, Answers(worse))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name != "median_absolute_error"])
+def test_a_few_absurd_rows_do_not_hide_that_all_others_are_worse(name: str, rows: int) -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(10, 1, 1000)
+    baseline, candidate = truth + random.normal(0, 1, 1000), truth + random.normal(0, 1.3, 1000)
+    absurd = np.where(np.arange(1000) < rows, 1e6, candidate)
+    for prediction in (candidate, absurd):
+        paired = Paired("regression", "id", None, truth, (), None, Answers(prediction), Answers(baseline))
+        assert state(name, 0.01, paired, 0.95) == "fail"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_few_rows_that_are_surely_wrong_do_not_hide_that_all_others_are_worse(classes: int) -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, classes, 1000)
+
+    def scores(noise: float) -> NDArray[np.float64]:
+        logits = 3.0 * np.eye(classes)[truth] + noise * random.normal(0, 1, (1000, classes))
+        odds: NDArray[np.float64] = np.exp(logits)
+        shares: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+        return shares
+
+    baseline, candidate = scores(1.0), scores(1.15)
+    absurd = candidate.copy()
+    absurd[:4] = np.eye(classes)[(truth[:4] + 1) % classes]
+    for answer in (candidate, absurd):
+        score, known = (answer, baseline) if classes > 2 else (answer[:, 1], baseline[:, 1])
+        positive = 1 if classes == 2 else None
+        names = tuple(range(classes))
+        paired = Paired("classification", "id", None, truth, names, positive, Answers(None, score), Answers(None, known))
+        assert state("log_loss", 0.0, paired, 0.95) == "fail"
 
 
 @pytest.mark.parametrize("name", [*LABELS, *SCORES, *NUMBERS])

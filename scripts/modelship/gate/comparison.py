@@ -30,11 +30,18 @@ class Comparison(msgspec.Struct, frozen=True):
     """What one more row could change that these do not show, where they are too few or too coarse to show it."""
     rows: int
     method: str
+    tamed: Comparison | None = None
+    """The same with a better candidate: no row is further off than the baseline's furthest. None where none is."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """What the change may truly be, both ends at `confidence` (0 … 1) together: normal, with the widened error."""
+        """What the change may truly be, both ends at `confidence` (0 … 1) together: normal, with the widened error.
+
+        A few absurd rows have a spread that hides what all others show. So the upper end is that of the tamed candidate where it is
+        lower: the candidate is no better than that one.
+        """
         half = _quantile(confidence) * self.widened_error
-        return self.change - half, self.change + half
+        high = self.change + half
+        return self.change - half, high if self.tamed is None else min(high, self.tamed.interval(confidence)[1])
 
     @property
     def widened_error(self) -> float:

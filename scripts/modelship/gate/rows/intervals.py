@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from modelship.gate.comparison import Comparison
@@ -22,6 +24,14 @@ def compare(measure: Measure, paired: Paired) -> Comparison:
     With groups, influences are added within each group first (Liang & Zeger 1986, Biometrika 73; for ROC curves Obuchowski 1997,
     Biometrics 53). Raises UndefinedError where the metric has no value, or where there is only one group.
     """
+    comparison = _compare(measure, paired)
+    rows = _tamed(measure, paired)
+    tamed = _compare(measure, rows) if rows else None
+    # Without any spread it is the baseline, of which there is nothing to say.
+    return msgspec.structs.replace(comparison, tamed=tamed) if tamed and tamed.standard_error else comparison
+
+
+def _compare(measure: Measure, paired: Paired) -> Comparison:
     candidate, baseline = (measure.finite(model) for model in paired.models)
     new, old = candidate.value, baseline.value
     difference: Rows = candidate.rows - baseline.rows
@@ -49,3 +59,44 @@ def compare(measure: Measure, paired: Paired) -> Comparison:
         rows=n,
         method=measure.method if paired.groups is None else f"{measure.method}, by group",
     )
+
+
+def _tamed(measure: Measure, paired: Paired) -> Paired | None:
+    """The rows with a candidate that is nowhere further off than the baseline's furthest row, for metrics without a bound; else None.
+
+    What bounds the candidate depends on the baseline alone, so that making the candidate worse does not move it.
+    """
+    if measure.task == "regression":
+        return _with_errors_cut(paired)
+    return _with_doubt_cut(paired) if measure.name.removeprefix("neg_") in ("log_loss", "logloss") else None
+
+
+def _with_errors_cut(paired: Paired) -> Paired | None:
+    assert paired.candidate.prediction is not None
+    assert paired.baseline.prediction is not None
+    errors = paired.candidate.prediction - paired.truth
+    furthest = np.abs(paired.baseline.prediction - paired.truth).max()
+    if np.abs(errors).max() <= furthest:
+        return None
+    cut = paired.truth + np.clip(errors, -furthest, furthest)
+    return replace(paired, candidate=replace(paired.candidate, prediction=cut))
+
+
+def _with_doubt_cut(paired: Paired) -> Paired | None:
+    ours, theirs = paired.candidate.score, paired.baseline.score
+    assert ours is not None
+    assert theirs is not None
+    if ours.ndim == 2:
+        places = (np.arange(len(ours)), paired.truth)
+        least = theirs[places].min()
+        if ours[places].min() >= least:
+            return None
+        score = ours.copy()
+        score[places] = np.maximum(ours[places], least)
+        return replace(paired, candidate=replace(paired.candidate, score=score))
+    is_positive = paired.truth == paired.positive
+    least = np.where(is_positive, theirs, 1 - theirs).min()
+    if np.where(is_positive, ours, 1 - ours).min() >= least:
+        return None
+    score = np.where(is_positive, np.maximum(ours, least), np.minimum(ours, 1 - least))
+    return replace(paired, candidate=replace(paired.candidate, score=score))
