@@ -335,6 +335,13 @@ def test_several_metrics_of_a_slice_are_one_slice() -> None:
     assert plain(report.sections[0].title) == "Slices: 2 of 2 worse"
 
 
+def test_a_change_of_just_the_margin_needs_no_more_decimals() -> None:
+    """0.760 - 0.755 is not quite 0.005 in binary, and the gate lets it pass: there is nothing beyond the margin to see."""
+    on_the_edge = metric("roc_auc", 0.760, 0.755, 0.005, state="pass", reason="within the margin")
+    shown = terminal.render_record(weighed(on_the_edge, paired=False, confidence=None))
+    assert shown.splitlines()[1].split() == ["✓", "roc_auc", "0.7600", "0.7550", "−0.0050", "−0.0050", "within", "the", "margin"]
+
+
 def test_a_slice_that_only_warns_is_yellow() -> None:
     record = weighed(SURE, status="warn", summary="worse for carrier=EV", slices=SLICED)
     report = report_on(with_gate(record))

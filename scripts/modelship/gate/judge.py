@@ -20,16 +20,12 @@ import msgspec
 
 from modelship.core.config import Limit
 from modelship.core.errors import Problem, did_you_mean
-from modelship.core.metrics import Metrics
+from modelship.core.metrics import ROUNDING, Metrics
 from modelship.core.records import MetricVerdict, State
 from modelship.gate.directions import Direction, direction
 
 if TYPE_CHECKING:
     from modelship.gate.comparison import Comparison
-
-ROUNDING = 1e-12
-"""The share of a value by which decimal fractions miss it (0.744 - 0.739 is not quite 0.005): not a change of the model."""
-
 
 class Judgement(msgspec.Struct, frozen=True):
     """All verdicts, and the problems that keep the gate from having one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from modelship.core import words
+from modelship.core.metrics import ROUNDING
 from modelship.core.records import Baseline, Finding, MetricGateRecord, MetricVerdict, SliceVerdict, State
 from modelship.reporting.blocks import Light
 from modelship.reporting.numbers import MAX_DECIMALS, MINUS, NOTHING, decimals_for, number, signed
@@ -35,8 +36,10 @@ def verdict_words(verdict: MetricVerdict) -> str:
 
 
 def is_regression(verdict: MetricVerdict) -> bool:
-    """Whether the metric is further below the baseline than its margin allows."""
-    return verdict.change is not None and verdict.margin is not None and verdict.change < -verdict.margin
+    """Whether the metric is further below the baseline than its margin allows, as the gate sees it."""
+    if verdict.change is None or verdict.margin is None:
+        return False
+    return verdict.change < -verdict.margin - ROUNDING * max(abs(verdict.candidate or 0), abs(verdict.baseline or 0))
 
 
 def is_within_for_certain(verdict: MetricVerdict) -> bool:
