@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -333,6 +334,35 @@ def test_several_metrics_of_a_slice_are_one_slice() -> None:
     report = report_on(with_gate(record))
     assert report.headline == "worse for carrier=EV and 1 more slice"
     assert plain(report.sections[0].title) == "Slices: 2 of 2 worse"
+
+
+def test_a_terminal_says_how_many_rows_would_tell() -> None:
+    shown = terminal.render_record(weighed(UNSURE, SURE, status="warn"))
+    assert "of −0.0061 ± 0.0079 where −0.0050 is allowed; about 21,000 rows would tell." in " ".join(shown.split())
+    assert "would tell" not in terminal.render_record(weighed(WITHIN))
+
+
+@pytest.mark.parametrize("metrics", [(WORSE, LOSS), (SURE, LOSS), (UNSURE,)], ids=["fails", "passes", "undecided"])
+def test_a_terminal_leaves_one_empty_line_between_parts(metrics: tuple[MetricVerdict, ...]) -> None:
+    record = weighed(*metrics, slices=NO_SLICE_WORSE, flips=FLIPPED)
+    for shown in (terminal.render_record(record), terminal.render(report_on(with_gate(record)))):
+        assert "\n\n" in shown
+        assert "\n\n\n" not in shown
+
+
+def test_the_one_slice_that_is_worse_is_named_at_once() -> None:
+    """Where the worst cohort was looked for it is the only one, and its name is the finding."""
+    found = Slices(verdicts=SLICED.verdicts[:1], comparisons=1, min_rows=100)
+    shown = terminal.render_record(weighed(WORSE, status="fail", slices=found))
+    assert "Slices: 1 of 1 worse" in shown
+    assert "✗ carrier=EV" in shown
+
+
+def test_where_every_slice_is_worse_nothing_is_said_of_others() -> None:
+    every = Slices(verdicts=SLICED.verdicts[:1], comparisons=1, min_rows=100)
+    assert "too few rows" not in comment_on(with_gate(weighed(WORSE, status="fail", slices=every)))
+    some = msgspec.structs.replace(every, too_few=("carrier=HA (12 rows)",))
+    assert "<summary>Slices with too few rows: 1</summary>" in comment_on(with_gate(weighed(WORSE, status="fail", slices=some)))
 
 
 def test_a_change_of_just_the_margin_needs_no_more_decimals() -> None:

@@ -118,13 +118,13 @@ def _acceptance_line(acceptance: Acceptance) -> Line:
 def worse_slices(record: MetricGateRecord | None, metrics: MetricTable | None) -> Section | None:
     """The slices that are proven worse, each with its worst metric, or None where none is.
 
-    Unfolded where they explain the verdict: nothing but slices fails, or it fails in some of them only.
+    Unfolded where they explain the verdict: nothing but slices fails, or it fails in some of them only, or there is just one to name.
     """
     failed = failing_slices(record) if record else []
     if record is None or record.slices is None or metrics is None or not failed:
         return None
     title = f"Slices: {len(failed):,}{_of_all(record.slices)} worse"
-    explains = not failing(record) or 2 * len(failed) <= slices_seen(record.slices.verdicts)
+    explains = not failing(record) or len(failed) == 1 or 2 * len(failed) <= slices_seen(record.slices.verdicts)
     return Section(line(title), (_slice_table(failed, record, metrics),), explains=explains)
 
 
@@ -140,10 +140,12 @@ def every_slice(record: MetricGateRecord | None, metrics: MetricTable | None) ->
 def other_slices(record: MetricGateRecord | None, metrics: MetricTable | None) -> Section | None:
     """The slices that are not proven worse, and those too small to be judged."""
     slices = record.slices if record else None
-    if record is None or slices is None or metrics is None or not (slices.verdicts or slices.too_few):
+    if record is None or slices is None or metrics is None:
         return None
     failed = {tuple(one.slice.items()) for one in failing_slices(record)}
     rest = [one for one in one_for_each(slices.verdicts) if tuple(one.slice.items()) not in failed]
+    if not (rest or slices.too_few):
+        return None
     blocks: list[Block] = [_slice_table(rest, record, metrics)] if rest else []
     if slices.comparisons:
         blocks.append(Paragraph(line(_family_sentence(slices, record))))

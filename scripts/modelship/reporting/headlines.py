@@ -241,6 +241,11 @@ def _others_sentence(record: MetricGateRecord) -> str:
     return f" {passing} of {counted(len(record.metrics), 'metric')} pass{'es' if passing == 1 else ''}."
 
 
+def doubts(record: MetricGateRecord) -> tuple[Line, ...]:
+    """For each metric on which the rows cannot tell: what they show, and how many would tell."""
+    return tuple(line(_undecided_sentence(verdict, record)) for verdict in undecided(record))
+
+
 def _undecided_sentence(verdict: MetricVerdict, record: MetricGateRecord) -> str:
     if verdict.change is None or verdict.margin is None or verdict.interval is None:
         return f"{verdict.metric}: {verdict.reason}."

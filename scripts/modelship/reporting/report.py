@@ -20,7 +20,7 @@ from modelship.core.records import (
 from modelship.reporting import gate_sections, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
 from modelship.reporting.checks import Check, Found, first_blocking, run_checks
-from modelship.reporting.headlines import cause, headline
+from modelship.reporting.headlines import cause, doubts, headline
 from modelship.reporting.inline import Code, Line, line, prose
 
 MAX_OPEN_METRICS = 6
@@ -106,15 +106,23 @@ class Description:
 
     notices: tuple[Notice, ...]
     metrics: MetricTable | None
+    doubts: tuple[Line, ...]
+    """Of each metric on which the rows cannot tell, how many would."""
     sections: tuple[Section, ...]
 
 
 def describe(record: AnyRecord) -> Description:
     """A single command's part of a report."""
     name = next(name for name, kind in RECORDS.items() if isinstance(record, kind))
-    metrics = gate_sections.metric_table(record, "candidate") if isinstance(record, MetricGateRecord) else None
+    judged = record if isinstance(record, MetricGateRecord) else None
+    metrics = gate_sections.metric_table(judged, "candidate") if judged else None
     check = run_checks({name: record})[0]
-    return Description(_notices({name: record}), metrics, _sections({name: record}, metrics, check if check.blocks else None))
+    return Description(
+        notices=_notices({name: record}),
+        metrics=metrics,
+        doubts=doubts(judged)[:MAX_OPEN_METRICS] if judged else (),
+        sections=_sections({name: record}, metrics, check if check.blocks else None),
+    )
 
 
 def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blocking: Check | None) -> tuple[Section, ...]:

@@ -33,7 +33,7 @@ def render(report: Report) -> str:
     if len(report.checks) > 1:
         lines += ["  ".join(_paint(f"{_SIGNS[check.light]} {check.name}", check.light) for check in report.checks)]
     if report.metrics and report.metrics.rows:
-        lines += ["", *_metrics(report.metrics, MAX_OPEN_METRICS), *_wrap(plain(report.basis))]
+        lines += ["", *_metrics(report.metrics, MAX_OPEN_METRICS), "", *_wrap(plain(report.basis))]
     return "\n".join([*lines, "", *_sections(report.sections)]).rstrip()
 
 
@@ -42,7 +42,8 @@ def render_record(record: AnyRecord) -> str:
     described = describe(record)
     lines = [wrapped for notice in described.notices for wrapped in _notice(notice)]
     if described.metrics and described.metrics.rows:
-        lines += [*_metrics(described.metrics), ""]
+        told = [wrapped for doubt in described.doubts for wrapped in _wrap(plain(doubt))]
+        lines += [*_metrics(described.metrics), "", *told, *([""] if told else [])]
     return "\n".join([*lines, *_sections(described.sections)]).rstrip()
 
 
@@ -58,7 +59,7 @@ def _metrics(metrics: MetricTable, stop: int | None = None) -> list[str]:
     if chart is None:
         return lines
     title = f"{metrics.change_title}:"
-    return [*lines, "", _paint(title, "none"), *_chart(chart), ""]
+    return [*lines, "", _paint(title, "none"), *_chart(chart)]
 
 
 def _chart(chart: Chart) -> list[str]:
