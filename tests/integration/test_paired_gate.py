@@ -333,6 +333,16 @@ def test_metrics_of_two_kinds_are_refused(bare: Project) -> None:
     assert "`roc_auc` is for classes and `r2` for numbers" in record["problems"][0]["message"]
 
 
+def test_a_name_that_looks_like_a_metric_of_another_kind_stays_as_reported(bare: Project) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, PLAIN, metrics={"calibration": {"mae": 0.1}})
+    limits = "accuracy: {max-regression: 0.01}, calibration.mae: {max-regression: 0.01}"
+    exit_code, record = judged(bare, config=_nested(limits))
+    assert exit_code == 0
+    found = {name: verdict["recomputed"] for name, verdict in verdicts(record).items()}
+    assert found == {"accuracy": True, "calibration.mae": False}
+
+
 def test_a_folder_with_nothing_in_it_is_bad_input(bare: Project) -> None:
     (bare.directory / "candidate").mkdir()
     write(bare.directory / "baseline", PLAIN)

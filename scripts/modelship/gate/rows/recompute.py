@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 
@@ -67,7 +67,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     `holdout.roc_auc`, must too where it does for the baseline: that tells what the name means. Else it is taken for scikit-learn's
     where it agrees, and stays as reported where it does not, which a notice tells.
     """
-    named = {name: measure for name in limits if (measure := find_measure(name) or look_alike(name))}
+    named = _named(limits)
     if not named:
         return Recomputed(reported)
     layout, task = Layout.of(loaded), _task(named)
@@ -88,6 +88,17 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
         slices=_slices(loaded, pairing.rows, partitions, paired, limits) if pairing.rows and paired else None,
         flips=_flips(loaded, pairing.rows, partitions) if pairing.rows else None,
     )
+
+
+def _named(names: Iterable[str]) -> dict[str, Measure]:
+    """The metrics among `names` that predictions may give.
+
+    Those under scikit-learn's names say of what kind predictions are. A name that only looks like a metric of the other kind, as
+    `calibration.mae` beside `accuracy`, is none.
+    """
+    named = {name: measure for name in names if (measure := find_measure(name) or look_alike(name))}
+    kinds = {measure.task for name, measure in named.items() if find_measure(name)}
+    return {name: measure for name, measure in named.items() if not kinds or measure.task in kinds}
 
 
 def _task(measures: Mapping[str, Measure]) -> Task:
