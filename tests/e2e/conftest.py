@@ -9,7 +9,7 @@ from .act import Progress, Run
 from .world import World
 
 
-def _report(step: Progress) -> None:
+def report(step: Progress) -> None:
     """Say what is going on; pytest shows it with `-s`, or when a test fails."""
     print(f"{step.elapsed:7.1f} s  {step.job} · {step.step}: {step.outcome or '…'}", file=sys.stderr)
 
@@ -17,7 +17,7 @@ def _report(step: Progress) -> None:
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     """The template's repository on a GitHub of its own, with an MLflow server."""
-    with World(mlflow=True, progress=_report) as world:
+    with World(mlflow=True, progress=report) as world:
         yield world
 
 

@@ -85,6 +85,7 @@ class FrontDoor:
         self._pull_request = pull_request
         self._has_commit = has_commit
         self._events: dict[int, list[dict[str, Any]]] = {}
+        self._edited: set[str] = set()
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -145,6 +146,7 @@ class FrontDoor:
             status, answered, answer = self._ask_upstream(method, target, headers, body)
             if status == 200:
                 self._note_labels(method, path, headers if human else None, body)
+                self._note_edit(method, path)
             if method == "GET" and (events := self._timeline(path)) is not None:
                 status, answer = 200, events
             elif status == 200 and method == "GET":
@@ -188,6 +190,11 @@ class FrontDoor:
             }
             self._events.setdefault(int(found[1]), []).append(event)
 
+    def _note_edit(self, method: str, path: str) -> None:
+        found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues/comments/(\d+)", path)
+        if found is not None and method == "PATCH":
+            self._edited.add(found[1])
+
     def _timeline(self, path: str) -> bytes | None:
         """The labels that were set and taken off, all on the first page; None for another path."""
         found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues/(\d+)/timeline", path)
@@ -208,6 +215,8 @@ class FrontDoor:
         return f"Body is too long (maximum is {LONGEST} characters)" if len(content.get("body", "")) > LONGEST else None
 
     def _correct(self, path: str, query: str, answer: bytes) -> bytes:
+        if re.fullmatch(r"/repos/[^/]+/[^/]+/issues/\d+/comments", path):
+            return self._correct_comments(answer)
         found = re.fullmatch(r"/repos/([^/]+/[^/]+)/pulls(?:/(\d+))?(/files)?", path)
         if found is None:
             return answer
@@ -226,6 +235,14 @@ class FrontDoor:
                     pull["head"]["sha"] = facts.head_sha
                     pull["changed_files"] = len(facts.files)
         return json.dumps(content).encode()
+
+    def _correct_comments(self, answer: bytes) -> bytes:
+        """The emulator asks the clock twice: a comment may seem to have been edited in the millisecond after its creation."""
+        comments: list[dict[str, Any]] = json.loads(answer)
+        for comment in comments:
+            if str(comment["id"]) not in self._edited:
+                comment["updated_at"] = comment["created_at"]
+        return json.dumps(comments).encode()
 
 
 def _refusal(status: int, message: str) -> tuple[int, list[tuple[str, str]], bytes]:

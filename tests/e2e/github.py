@@ -24,11 +24,13 @@ from .processes import Server, answers, free_port
 #: The account that owns the repository, and the people. `GITHUB_TOKEN` acts as the app, as on GitHub.
 ORGANISATION = "acme"
 DEVELOPER = "dana"
+MAINTAINER = "mona"
 STRANGER = "mallory"
 APP = "github-actions"
 APP_ID = 15368
 BOT = f"{APP}[bot]"
 
+_PEOPLE = {DEVELOPER: "Dana Dev", MAINTAINER: "Mona Main", STRANGER: "Mallory"}
 _STATUS = {"A": "added", "M": "modified", "D": "removed", "T": "changed"}
 
 
@@ -118,7 +120,7 @@ class GitHub:
         self._known: set[str] = set()
         self._pulls: dict[int, PullRequest] = {}
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._user_tokens = {login: f"token-of-{login}-{os.urandom(8).hex()}" for login in (DEVELOPER, STRANGER)}
+        self._user_tokens = {login: f"token-of-{login}-{os.urandom(8).hex()}" for login in _PEOPLE}
         seed = folder / "seed.json"  # JSON is YAML too
         seed.write_text(json.dumps(self._seed()), encoding="utf-8")
         self._port = free_port()
@@ -264,7 +266,7 @@ class GitHub:
         return {
             "tokens": {token: {"login": login, "scopes": ["repo"]} for login, token in self._user_tokens.items()},
             "github": {
-                "users": [{"login": DEVELOPER, "name": "Dana Dev"}, {"login": STRANGER, "name": "Mallory"}],
+                "users": [{"login": login, "name": name} for login, name in _PEOPLE.items()],
                 "orgs": [{"login": owner, "members": [{"login": DEVELOPER, "role": "admin"}]}],
                 "repos": [{"owner": owner, "name": name, "auto_init": False, "default_branch": "main"}],
                 "apps": [

@@ -20,23 +20,35 @@ def headline(markdown: str) -> str:
 
 
 def rendered(markdown: str, width: int = 110) -> str:
-    """Return a comment as it reads in a terminal: tables aligned, details closed, tags left out."""
+    """Return a comment as it reads in a terminal: tables aligned, folded details closed, code as it is, tags left out."""
     text = re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL)
     text = re.sub(r"<details>\s*<summary>(.*?)</summary>.*?</details>\s*", r"▸ \1\n", text, flags=re.DOTALL)
-    text = re.sub(r"<br\s*/?>", " ", text)
-    text = re.sub(r"</?(sub|sup|b|strong|em|i|code|p|div|span)\b[^>]*>", "", text)
-    text = re.sub(r"!?\[([^\]]+)\]\(([^)\s]+)\)", r"\1", text)
+    text = re.sub(r"<details open>\s*<summary>(.*?)</summary>", r"▾ \1", text)
+    text = re.sub(r"</details>\s*", "", text)
     lines: list[str] = []
     table: list[list[str]] = []
+    fence = ""
     for line in [*text.splitlines(), ""]:
-        if line.lstrip().startswith("|"):
-            table.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))])
-            continue
-        lines += _aligned(table)
-        table = []
-        lines += textwrap.wrap(_unmarked(re.sub(r"^#+\s*", "", line.rstrip())), width) or [""]
+        opened = re.match(r"`{3,}", line)
+        if fence:
+            fence = "" if line.rstrip() == fence else fence
+            lines += [line] if fence else []
+        elif line.lstrip().startswith("|"):
+            table.append([cell.strip() for cell in re.split(r"(?<!\\)\|", _untagged(line).strip().strip("|"))])
+        else:
+            lines += _aligned(table)
+            table = []
+            fence = opened[0] if opened else ""
+            shown = _unmarked(re.sub(r"^#+\s*", "", _untagged(line).rstrip()))
+            lines += [] if fence else textwrap.wrap(shown, width) or [""]
     joined = "\n".join(f"  │ {line}".rstrip() for line in lines)
     return re.sub(r"(\n  │){2,}(?=\n|$)", "\n  │", joined)
+
+
+def _untagged(line: str) -> str:
+    line = re.sub(r"<br\s*/?>", " ", line)
+    line = re.sub(r"</?(sub|sup|b|strong|em|i|code|p|div|span)\b[^>]*>", "", line)
+    return re.sub(r"!?\[([^\]]+)\]\(([^)\s]+)\)", r"\1", line)
 
 
 def _unmarked(text: str) -> str:

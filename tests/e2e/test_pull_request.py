@@ -1,47 +1,21 @@
 """A pull request through the real workflows, judged by what is on GitHub in the end."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from .act import Run
 from .demo import BLOCKED, CHECK, HARMFUL, HARMLESS, MARKER, PASSED
-from .github import BOT, CheckRun, Comment, PullRequest
+from .github import Comment
 from .markdown import headline, plain
+from .moment import Moment, after
 from .world import World
 
 pytestmark = pytest.mark.usefixtures("baseline")
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A pull request as it stood after a run: later runs change what the API says."""
-
-    run: Run
-    comments: list[Comment]
-    checks: list[CheckRun]
-
-    @property
-    def ours(self) -> Comment:
-        """The workflow's comment; there must be exactly one."""
-        (comment,) = (comment for comment in self.comments if comment.author == BOT)
-        return comment
-
-    @property
-    def check(self) -> CheckRun:
-        """The check run of the head; there must be exactly one."""
-        (check,) = (check for check in self.checks if check.name == CHECK)
-        return check
-
-
-def _after(world: World, pull: PullRequest, run: Run) -> Moment:
-    return Moment(run, world.comments(pull), world.check_runs(run.head_sha))
-
-
 @pytest.fixture(scope="module")
 def good(world: World, baseline: Run) -> Moment:
     pull = world.open_pull_request("good", {"params.yaml": lambda text: text.replace(*HARMLESS)}, "Tune the model")
-    return _after(world, pull, world.run_pull_request(pull, action="opened"))
+    return after(world, pull, world.run_pull_request(pull, action="opened"))
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +23,9 @@ def story(world: World, baseline: Run) -> tuple[Comment, Moment, Moment]:
     """A stranger's comment with a forged marker, then a bad head, then its repair, all on one pull request."""
     pull = world.open_pull_request("bad", {"params.yaml": lambda text: text.replace(*HARMFUL)}, "Drop a feature")
     forged = world.comment_as_stranger(pull, f"{MARKER}\n## {PASSED} all is well")
-    bad = _after(world, pull, world.run_pull_request(pull, action="opened"))
+    bad = after(world, pull, world.run_pull_request(pull, action="opened"))
     world.push({"params.yaml": world.repository.read("params.yaml").replace(*HARMLESS)}, "Repair", branch=pull.branch)
-    return forged, bad, _after(world, pull, world.run_pull_request(pull))
+    return forged, bad, after(world, pull, world.run_pull_request(pull))
 
 
 def test_baseline_passes_and_reports_on_the_commit(world: World, baseline: Run) -> None:
@@ -61,7 +35,7 @@ def test_baseline_passes_and_reports_on_the_commit(world: World, baseline: Run) 
 
 def test_good_change_passes(good: Moment) -> None:
     assert good.run.succeeded, good.run.log
-    assert headline(good.ours.body).startswith(PASSED)
+    assert good.headline.startswith(PASSED)
     assert good.ours.author_type == "Bot"
     assert good.run.head_sha[:7] in plain(good.ours.body)
     assert good.check.conclusion == "success"
@@ -72,7 +46,7 @@ def test_bad_change_is_blocked_by_the_judge(story: tuple[Comment, Moment, Moment
     assert bad.run.jobs["train"].conclusion == "success", bad.run.log
     assert bad.run.jobs["judge"].conclusion == "failure", bad.run.log
     assert bad.run.exit_code == 1
-    assert headline(bad.ours.body).startswith(BLOCKED)
+    assert bad.headline.startswith(BLOCKED)
     assert "roc_auc" in plain(bad.ours.body)
     assert bad.check.conclusion == "failure"
 
@@ -81,7 +55,7 @@ def test_repair_updates_the_same_comment(story: tuple[Comment, Moment, Moment]) 
     _, bad, repaired = story
     assert repaired.run.succeeded, repaired.run.log
     assert repaired.ours.id == bad.ours.id
-    assert headline(repaired.ours.body).startswith(PASSED)
+    assert repaired.headline.startswith(PASSED)
     assert repaired.run.head_sha[:7] in plain(repaired.ours.body)
     assert repaired.check.conclusion == "success"
 
@@ -101,16 +75,16 @@ def test_report_page_is_an_artifact_that_the_comment_links_to(story: tuple[Comme
 
 def test_job_summary_says_what_the_comment_says(story: tuple[Comment, Moment, Moment]) -> None:
     _, bad, _ = story
-    assert headline(bad.run.jobs["judge"].summary) == headline(bad.ours.body)
+    assert headline(bad.run.jobs["judge"].summary) == bad.headline
 
 
 def test_old_run_started_again_leaves_the_newer_comment_alone(world: World, baseline: Run) -> None:
     pull = world.open_pull_request("stale", {"params.yaml": lambda text: text.replace(*HARMFUL)}, "Drop a feature")
     old = world.repository.tip(pull.branch)
     world.push({"params.yaml": world.repository.read("params.yaml").replace(*HARMLESS)}, "Repair", branch=pull.branch)
-    new = _after(world, pull, world.run_pull_request(pull))
-    again = _after(world, pull, world.run_pull_request(pull, head=old))
-    assert headline(new.ours.body).startswith(PASSED)
+    new = after(world, pull, world.run_pull_request(pull))
+    again = after(world, pull, world.run_pull_request(pull, head=old))
+    assert new.headline.startswith(PASSED)
     assert again.ours.body == new.ours.body
     assert again.check.conclusion == "failure", "the verdict on the old commit stands at the old commit"
 

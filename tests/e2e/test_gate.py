@@ -1,0 +1,260 @@
+"""What the gate asks of people, and what it asks of the model itself: labels, accepted regressions, edited holdouts, evaluation.
+
+The team's repository is `small-team`, which trains in no time.
+"""
+
+import json
+import math
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .act import Run
+from .conftest import report
+from .demo import BLOCKED, PASSED
+from .github import DEVELOPER, MAINTAINER, STRANGER, PullRequest
+from .markdown import plain
+from .moment import Moment, after
+from .world import CHECKOUT, Edit, World
+
+LABEL = "modelship-approved"
+UNSURE = "🟡"
+
+#: Where the team's code looks around.
+WHERE = ("train", "evaluate")
+
+MODEL, EVALUATED, ONE_STEP = (f".github/workflows/{name}.yml" for name in ("model", "evaluated", "one-step"))
+
+#: What must not reach code that nobody has reviewed.
+SECRETS = {
+    "DVC_CREDENTIALS": "AWS_SECRET_ACCESS_KEY=canary-of-the-storage",
+    "MLFLOW_USERNAME": "canary-of-the-name",
+    "MLFLOW_PASSWORD": "canary-of-the-password",
+}
+
+#: An edit of params.yaml that makes every answer the same.
+WORSE = ("slope: 0.5", "slope: 0.0")
+
+
+@dataclass(frozen=True)
+class Team:
+    """The small team's repository on GitHub."""
+
+    world: World
+
+    def propose(self, branch: str, files: dict[str, Edit], workflow: str = MODEL) -> tuple[PullRequest, Moment]:
+        """Open a pull request and run the workflow for it."""
+        pull = self.world.open_pull_request(branch, files, branch)
+        return pull, self.run(pull, workflow, action="opened")
+
+    def push(self, pull: PullRequest, files: dict[str, Edit], workflow: str = MODEL) -> Moment:
+        """Push one more commit to a pull request and run the workflow for it."""
+        self.world.push(files, "One more", branch=pull.branch)
+        return self.run(pull, workflow)
+
+    def run(self, pull: PullRequest, workflow: str = MODEL, **options: Any) -> Moment:
+        """Run the workflow for the pull request's head: again, if it has been run before."""
+        return after(self.world, pull, self.world.run_pull_request(pull, workflow=workflow, secrets=SECRETS, **options))
+
+    def seen(self, run: Run, where: str) -> str:
+        """All that the team's code could see of environments in a run; it must have looked."""
+        found = sorted((self.world.folder / "home" / "seen").glob(f"{run.id}-{where}-*.json"))
+        assert found, run.log
+        return "\n".join(path.read_text(encoding="utf-8") for path in found)
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    template = tmp_path_factory.mktemp("team") / "template"
+    shutil.copytree(Path(__file__).parent / "small-team", template)
+    # The same files as the template's, so that the packages are installed once for all tests.
+    for requirements in (CHECKOUT / "template-repo").glob("requirements*.txt"):
+        shutil.copyfile(requirements, template / requirements.name)
+    (template / "holdout.csv").write_text(holdout(), encoding="utf-8")
+    home = {"HOME": str(template.parent)}
+    subprocess.run([sys.executable, "-I", "flights.py"], cwd=template, env=home, check=True)
+    with World(template=template, name="small", progress=report) as world:
+        world.github.grant(MAINTAINER, "maintain")
+        yield Team(world)
+
+
+def holdout() -> str:
+    """A thousand flights as CSV, the evening's late more often."""
+    chance = random.Random(0)
+    rows = []
+    for flight in range(1000):
+        hour, carrier = chance.randrange(5, 24), chance.choice(["AA", "DL", "EV"])
+        is_late = chance.random() < 1 / (1 + math.exp(-0.5 * (hour - 14)))
+        rows.append(f"{flight},{hour},{carrier},{int(is_late)}")
+    return "\n".join(["flight_id,hour,carrier,late", *rows, ""])
+
+
+def easier(table: str) -> str:
+    """The holdout without a hundred flights that the model gets wrong, and with one label turned."""
+    title, first, *rows = table.splitlines()
+
+    def is_hard(row: str) -> bool:
+        _, hour, _, late = row.split(",")
+        return (int(hour) >= 14) != (late == "1")
+
+    gone = list(filter(is_hard, rows))[:100]
+    turned = first[:-1] + str(1 - int(first[-1]))
+    return "\n".join([title, turned, *(row for row in rows if row not in gone), ""])
+
+
+def opening(moment: Moment) -> list[str]:
+    """The comment before the names of the checks: its lines as they are read, without empty ones."""
+    lines = plain(re.sub(r"</?[a-z]+>", "", moment.ours.body)).splitlines()
+    end = next(index for index, line in enumerate(lines) if " · " in line)
+    return [line.lstrip("> ") for line in lines[1:end] if line.strip("> ")]
+
+
+def cells(moment: Moment, metric: str) -> list[str]:
+    """The row of a metric in the comment's table."""
+    lines = plain(moment.ours.body).replace("\u00a0", " ").splitlines()
+    (row,) = (line for line in lines if re.match(rf"\| \S+ \| {metric} \|", line))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def record(run: Run, name: str) -> Any:
+    """A record of the only artifact with records in a run."""
+    (artifact,) = (artifact for artifact in run.artifacts.values() if not artifact.name.endswith(".html"))
+    return json.loads((artifact.folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def conclusions(moment: Moment) -> dict[str, str | None]:
+    """How the jobs ended, and the check on the head."""
+    return {**{job.id: job.conclusion for job in moment.run.jobs.values()}, "check": moment.check.conclusion}
+
+
+PASSES = {"train": "success", "judge": "success", "check": "success"}
+IS_BLOCKED = {"train": "success", "judge": "failure", "check": "failure"}
+
+
+# A label -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_loosened_limit_needs_a_label_on_each_commit(team: Team) -> None:
+    pull, loosened = team.propose("loosen", {"modelship.yaml": lambda text: text.replace("regression: 0.01", "regression: 0.2")})
+    assert conclusions(loosened) == IS_BLOCKED, loosened.run.log
+    assert loosened.headline.startswith(BLOCKED)
+    assert opening(loosened)[:2] == [
+        f"{BLOCKED} Needs the label {LABEL} by a maintainer. This change:",
+        "- loosens accuracy: max-regression 0.01 → 0.2",
+    ]
+    assert cells(loosened, "accuracy")[5].startswith("−0.0100"), "the base's limit judges"
+
+    team.world.github.set_label(pull.number, LABEL, MAINTAINER)
+    approved = team.run(pull)
+    assert conclusions(approved) == PASSES, approved.run.log
+    assert approved.headline.startswith(UNSURE)
+    assert opening(approved)[:2] == [
+        f"{UNSURE} Approved by {MAINTAINER} with the label {LABEL}. This change:",
+        "- loosens accuracy: max-regression 0.01 → 0.2",
+    ]
+    assert approved.ours.id == loosened.ours.id
+
+    pushed = team.push(pull, {"README.md": "More to read.\n"})
+    assert conclusions(pushed) == IS_BLOCKED, pushed.run.log
+    assert opening(pushed)[0].startswith(f"{BLOCKED} Needs the label {LABEL}")
+    assert f"The label {LABEL} does not count: it was set before there was a verdict on this commit" in "\n".join(opening(pushed))
+
+
+# A regression --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_regression_is_accepted_by_a_maintainer_for_one_commit(team: Team) -> None:
+    github = team.world.github
+    pull, worse = team.propose("worse", {"params.yaml": lambda text: text.replace(*WORSE)})
+    assert conclusions(worse) == IS_BLOCKED, worse.run.log
+    assert "log_loss rose" in worse.headline
+
+    github.comment(pull.number, "/accept-regression because I say so", STRANGER)
+    refused = team.run(pull)
+    assert conclusions(refused) == IS_BLOCKED, refused.run.log
+    assert any(f"{STRANGER} asked to accept the regression: they have " in line for line in opening(refused)), opening(refused)
+
+    reason = f"The old model saw the arrival time, says @{DEVELOPER} in #1 <b>today</b>."
+    comment = github.comment(pull.number, f"/accept-regression {reason}", MAINTAINER)
+    accepted = team.run(pull)
+    assert conclusions(accepted) == PASSES, accepted.run.log
+    assert accepted.headline.startswith(UNSURE)
+    assert "log_loss rose" in accepted.headline
+    assert opening(accepted)[0].startswith(f"{UNSURE} [Regression accepted](")
+    assert opening(accepted)[0].endswith(f"by {MAINTAINER}: {reason}")
+    assert f"@{DEVELOPER}" not in accepted.ours.body, "nobody is called by quoting"
+    assert "<b>today" not in accepted.ours.body
+
+    again = team.run(pull, ONE_STEP)
+    assert conclusions(again) == {"model": "success", "check": "success"}, again.run.log
+    judged = record(again.run, "metric-gate")
+    assert (judged["status"], judged["acceptance"]["by"], judged["acceptance"]["reason"]) == ("warn", MAINTAINER, reason)
+    assert judged["acceptance"]["commit"] == again.run.head_sha
+    assert judged["acceptance"]["url"].endswith(f"#issuecomment-{comment.id}")
+    assert {verdict["state"] for verdict in judged["metrics"]} == {"fail"}, "what was accepted stays what it is"
+
+    pushed = team.push(pull, {"README.md": "More to read.\n"}, ONE_STEP)
+    assert conclusions(pushed) == {"model": "failure", "check": "failure"}, pushed.run.log
+    assert pushed.headline.startswith(BLOCKED)
+    assert record(pushed.run, "metric-gate")["acceptance"] is None
+    assert f"older than the verdict on {pushed.run.head_sha[:7]}" in "\n".join(opening(pushed))
+
+
+# The holdout ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_easier_holdout_is_told_first_and_gives_no_gain(team: Team) -> None:
+    pull, edited = team.propose("easier", {"holdout.csv": easier}, EVALUATED)
+    assert conclusions(edited) == IS_BLOCKED, edited.run.log
+    assert opening(edited)[:2] == [
+        f"{BLOCKED} Needs the label {LABEL} by a maintainer. This change:",
+        "- edits the holdout holdout.csv: 100 rows gone, 1 label changed",
+    ]
+    assert any("The baseline was scored anew" in line for line in opening(edited))
+    _, _, baseline, candidate, *_ = cells(edited, "accuracy")
+    assert candidate == baseline, "the same model on the same rows"
+    assert float(candidate) > 0.9, "which base's model does not reach on the rows of its time"
+
+    team.world.github.set_label(pull.number, LABEL, MAINTAINER)
+    approved = team.run(pull, EVALUATED)
+    assert conclusions(approved) == PASSES, approved.run.log
+    assert opening(approved)[0].startswith(f"{UNSURE} Approved by {MAINTAINER}")
+
+
+# The model itself ----------------------------------------------------------------------------------------------------------------
+
+
+def test_both_models_are_scored_and_the_candidate_is_checked_without_secrets(team: Team) -> None:
+    before = team.world.run_push(workflow=EVALUATED, secrets=SECRETS)
+    assert before.succeeded, before.log
+    logs = team.seen(before, "train")
+    assert "canary-of-the-password" in logs, "training of the default branch logs to the server"
+    assert "canary-of-the-storage" not in logs
+
+    pull, sound = team.propose("tune", {"params.yaml": lambda text: text.replace("slope: 0.5", "slope: 0.499")}, EVALUATED)
+    assert conclusions(sound) == PASSES, sound.run.log
+    steps = [step.name for step in sound.run.jobs["train"].steps]
+    assert steps.index("Fetch the baseline's model") < steps.index("Install what training needs") < steps.index("Train")
+    evaluated = record(sound.run, "evaluate")
+    assert evaluated["rows"] == 1000
+    assert evaluated["baseline"]["digest"] not in ("", evaluated["candidate"]["digest"])
+    assert "6 of 6 checks hold" in plain(sound.ours.body)
+
+    large = team.push(pull, {"params.yaml": lambda text: text.replace("ballast: 0", "ballast: 20000")}, EVALUATED)
+    assert conclusions(large) == {"train": "failure", "judge": "success", "check": "failure"}, large.run.log
+    assert large.headline == f"{BLOCKED} flight-delay: the model breaks 1 check: model size"
+    assert cells(large, "accuracy")[0] == PASSED, "the gate speaks all the same"
+    assert "20.0 kB" in plain(large.ours.body)
+
+    unreviewed = [team.seen(before, "evaluate"), *(team.seen(run, where) for run in (sound.run, large.run) for where in WHERE)]
+    for seen in unreviewed:
+        assert "canary" not in seen
+        assert not any(token in seen for token in team.world.github.door.installation_tokens)

@@ -1,0 +1,181 @@
+"""The gate where `evaluate` has scored both models on the current rows, and what the baseline once predicted is of others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.project import Project
+
+CONFIG = """\
+model: flight-delay
+data: {current: holdout.csv, target: late, key: flight_id}
+train: {run: python train.py, metrics: metrics.json, predictions: predictions.csv, model: model.json}
+evaluate: {predict: "team:predict"}
+gate:
+  baseline: base
+  metrics:
+    accuracy: {min: 0.6, max-regression: 0.01}
+    log_loss: {max-regression: 1%}
+"""
+
+TEAM = """\
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+def predict(path, rows):
+    model = json.loads(Path(path).read_text())
+    score = 1 / (1 + np.exp(-rows["wind"] - model["distracted"] * rows["noise"]))
+    return pd.DataFrame({"prediction": (score >= 0.5).astype(int), "score": score})
+"""
+
+TRAIN = """\
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from team import predict
+
+rows = pd.read_csv("holdout.csv")
+answers = predict("model.json", rows).assign(flight_id=rows["flight_id"], truth=rows["late"])
+answers.to_csv("predictions.csv", index=False)
+likelihood = np.where(answers["truth"] == 1, answers["score"], 1 - answers["score"])
+accuracy = (answers["truth"] == answers["prediction"]).mean()
+Path("metrics.json").write_text(json.dumps({"accuracy": accuracy, "log_loss": -np.log(likelihood).mean()}))
+"""
+
+TABLE = 4000
+
+
+def flights(first: int, last: int = TABLE) -> pd.DataFrame:
+    """Those of the flights from `first` to before `last`. Wind makes them late, noise does not."""
+    random = np.random.default_rng(0)
+    wind = random.normal(0, 2, TABLE)
+    late = (random.random(TABLE) < 1 / (1 + np.exp(-wind))).astype(int)
+    table = pd.DataFrame({"flight_id": np.arange(TABLE), "wind": wind, "noise": random.normal(0, 1, TABLE), "late": late})
+    return table[first:last]
+
+
+def is_easy(table: pd.DataFrame) -> pd.Series[bool]:
+    """Whether anybody gets a flight right."""
+    return (table["wind"].abs() > 1) & ((table["wind"] > 0) == (table["late"] == 1))
+
+
+def accuracy(table: pd.DataFrame, distracted: float = 0) -> float:
+    """Of a model on these rows."""
+    predicted = table["wind"] + distracted * table["noise"] >= 0
+    return float((predicted == (table["late"] == 1)).mean())
+
+
+def learn(project: Project, distracted: float) -> None:
+    """Change the model: the more it is distracted by noise, the worse it is."""
+    project.write("model.json", json.dumps({"distracted": distracted}))
+
+
+def hold_out(project: Project, table: pd.DataFrame) -> None:
+    project.write("holdout.csv", table.to_csv(index=False))
+
+
+@pytest.fixture
+def team(project: Project) -> Project:
+    """A repository whose base commit, tagged `live`, holds a model and what it predicted of the first flights."""
+    for name, text in {"modelship.yaml": CONFIG, "team.py": TEAM, "train.py": TRAIN, ".gitignore": "__pycache__\n"}.items():
+        project.write(name, text)
+    learn(project, 0)
+    hold_out(project, flights(0, 2000))
+    subprocess.run([sys.executable, "train.py"], cwd=project.directory, check=True)
+    project.commit("A model")
+    project.git("tag", "live")
+    return project
+
+
+def judged(project: Project, *, evaluates: bool = True) -> dict[str, Any]:
+    """Commit a pull request, take the workflow's steps for it, and return the gate's record."""
+    project.pull_request_event(project.git("rev-parse", "HEAD"), project.commit("An idea"))
+    baseline = ("--baseline-model", str(project.directory.parent / "baseline"))
+    before, after = ("evaluate", *baseline, "--fetch-baseline", "true"), ("evaluate", *baseline)
+    for arguments in (before, ("train",), after) if evaluates else (("train",),):
+        ran = project.run(*arguments)
+        assert ran.exit_code == 0, ran.log
+    ran = project.run("metric-gate")
+    return {**project.record("metric-gate"), "exit-code": ran.exit_code}
+
+
+def verdict(record: dict[str, Any], metric: str = "accuracy") -> dict[str, Any]:
+    (found,) = (verdict for verdict in record["metrics"] if verdict["metric"] == metric)
+    return dict(found)
+
+
+@pytest.mark.parametrize("baseline", ["base", "git:live"])
+def test_a_baseline_of_an_older_holdout_is_held_against_the_current_rows(team: Project, baseline: str) -> None:
+    current = flights(1500, 3500)
+    hold_out(team, current)
+    team.write("modelship.yaml", CONFIG.replace("baseline: base", f"baseline: {baseline}"))
+    team.commit("The holdout moves on")
+    learn(team, 1)
+
+    record = judged(team)
+
+    found = verdict(record)
+    assert record["rows"] == 2000
+    told = "The baseline was scored anew: its recorded predictions are of other rows (1,500 rows new, 1,500 rows gone)."
+    assert told in record["notices"]
+    assert found["baseline"] == pytest.approx(accuracy(current), abs=1e-12)
+    assert found["candidate"] == pytest.approx(accuracy(current, distracted=1), abs=1e-12)
+    assert (found["state"], found["reason"], found["proven"]) == ("fail", "worse", True)
+
+
+def test_without_evaluation_other_rows_are_bad_input_that_says_what_to_do(team: Project) -> None:
+    hold_out(team, flights(1500, 3500))
+    team.commit("The holdout moves on")
+    learn(team, 1)
+    record = judged(team, evaluates=False)
+    assert (record["exit-code"], record["status"]) == (2, "error")
+    (problem,) = record["problems"]
+    assert "1,500 rows only here" in problem["message"]
+    assert problem["remedy"] == "Score both models on the same rows."
+
+
+def test_a_worse_model_gains_nothing_by_an_easier_holdout(team: Project) -> None:
+    easier = flights(0, 2000)[is_easy]
+    hold_out(team, easier)
+    learn(team, 1)
+    assert accuracy(easier, distracted=1) > accuracy(flights(0, 2000)), "two numbers alone would call it better"
+
+    record = judged(team)
+
+    found = verdict(record)
+    assert record["exit-code"] == 1
+    assert record["findings"][0]["text"] == f"edits the holdout `holdout.csv`: {2000 - len(easier)} rows gone"
+    assert found["baseline"] == 1
+    assert found["candidate"] == pytest.approx(accuracy(easier, distracted=1), abs=1e-12)
+    assert (found["state"], found["reason"]) == ("fail", "worse")
+
+
+def test_training_that_leaves_out_hard_rows_is_judged_on_all_of_them(team: Project) -> None:
+    choose = 'rows = rows[(rows["wind"].abs() > 1) & ((rows["wind"] > 0) == (rows["late"] == 1))]\n'
+    team.write("train.py", TRAIN.replace("answers =", f"{choose}answers =", 1))
+    team.write("modelship.yaml", CONFIG.replace("min: 0.6", "min: 0.9"))
+    team.commit("A stricter limit")
+    learn(team, 0.01)
+
+    record = judged(team)
+
+    everything = flights(0, 2000)
+    found = verdict(record)
+    assert record["rows"] == 2000
+    gone = 2000 - int(is_easy(everything).sum())
+    assert record["findings"][0]["text"] == f"predicts other rows than the baseline: {gone} rows gone"
+    assert found["candidate"] == pytest.approx(accuracy(everything, distracted=0.01), abs=1e-12)
+    assert (found["state"], found["reason"]) == ("fail", "below 0.9")
