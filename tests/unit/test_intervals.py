@@ -102,6 +102,34 @@ def absolute_errors(candidate: list[float], baseline: list[float], groups: list[
     return compare(measure("mean_absolute_error"), paired)
 
 
+def by_hand(
+    change: float,
+    error: float,
+    *,
+    effective_rows: float = math.inf,
+    support: float = math.inf,
+    least_error: float = 0.0,
+    rows: int = 100,
+    freedom: float = math.inf,
+    tamed: Comparison | None = None,
+) -> Comparison:
+    """A comparison of which only what is given matters."""
+    return Comparison(
+        metric="m",
+        baseline=0.5,
+        candidate=0.5 + change,
+        change=change,
+        standard_error=error,
+        effective_rows=effective_rows,
+        support=support,
+        least_error=least_error,
+        rows=rows,
+        method="by hand",
+        freedom=freedom,
+        tamed=tamed,
+    )
+
+
 # Formulas.
 
 
@@ -159,6 +187,104 @@ def test_groups_by_hand() -> None:
     assert (comparison.effective_rows, comparison.support) == (2, 2)
     assert comparison.widened_error == pytest.approx(math.sqrt(1 + 1 + 2))
     assert comparison.method == "mean of paired differences, by group"
+
+
+# The tamed candidate: no row further off than the baseline's furthest.
+
+
+def test_far_rows_are_cut_for_the_upper_end() -> None:
+    """Errors 1, -2, 3, -9 after 1, 1, -1, 4: the fourth is cut to 4, and the loss then rises by 0, 1, 2, 0."""
+    comparison = absolute_errors([1, -2, 3, -9], [1, 1, -1, 4])
+    tamed = comparison.tamed
+    assert tamed is not None
+    assert (tamed.baseline, tamed.candidate, tamed.change) == (1.75, 2.5, -0.75)
+    assert tamed.standard_error == pytest.approx(math.sqrt(2.75 / 3 / 4))
+    assert tamed.tamed is None
+    assert (comparison.baseline, comparison.candidate, comparison.change) == (1.75, 3.75, -2)
+    half = 1.959963984540054 * comparison.widened_error
+    assert comparison.interval(0.95) == pytest.approx((-2 - half, tamed.interval(0.95)[1]))
+    assert tamed.interval(0.95)[1] < -2 + half
+
+
+def test_errors_are_cut_around_the_truth() -> None:
+    truth = np.array([10.0, 20.0, 30.0])
+    candidate, baseline = truth + np.array([-7.0, 1.0, 6.0]), truth + np.array([2.0, -5.0, 1.0])
+    comparison = compare(
+        measure("mean_absolute_error"), Paired("regression", "id", None, truth, (), None, Answers(candidate), Answers(baseline))
+    )
+    assert comparison.tamed is not None
+    assert comparison.tamed.candidate == pytest.approx((5 + 1 + 5) / 3)
+
+
+def test_the_upper_end_is_the_lower_of_both() -> None:
+    def upper_end(tamed_change: float) -> float:
+        return by_hand(-1.0, 0.1, tamed=by_hand(tamed_change, 0.1)).interval(0.95)[1]
+
+    assert upper_end(-1.5) == pytest.approx(-1.5 + 0.1959963984540054)
+    assert upper_end(-0.5) == pytest.approx(-1.0 + 0.1959963984540054)
+
+
+@pytest.mark.parametrize("furthest", [6.0, 7.0, -6.0])
+def test_rows_that_are_no_further_off_than_the_baselines_stay(furthest: float) -> None:
+    assert absolute_errors([1, 2, 3, 6], [1, 1, 1, furthest]).tamed is None
+
+
+def test_a_tamed_candidate_that_is_the_baseline_says_nothing() -> None:
+    assert absolute_errors([1, 2, 3, 6], [1, 1, 1, 1]).tamed is None
+
+
+@pytest.mark.parametrize("name", ["log_loss", "logloss", "neg_log_loss"])
+@pytest.mark.parametrize("positive", [0, 1])
+def test_doubt_is_cut_in_two_classes(name: str, positive: int) -> None:
+    """The candidate gives the truth 0.01, 0.02, 0.9, 0.6, the baseline 0.1 at least: the candidate then gives 0.1, 0.1, 0.9, 0.6."""
+    truth = np.array([1, 0, 1, 0])
+    of_truth, known = np.array([0.01, 0.02, 0.9, 0.6]), np.array([0.5, 0.6, 0.1, 0.7])
+    answers = [Answers(truth, np.where(truth == positive, share, 1 - share)) for share in (of_truth, known)]
+    comparison = compare(measure(name), Paired("classification", "id", None, truth, (0, 1), positive, answers[0], answers[1]))
+    assert comparison.tamed is not None
+    assert abs(comparison.tamed.candidate) == pytest.approx(-np.log([0.1, 0.1, 0.9, 0.6]).mean())
+    assert abs(comparison.candidate) == pytest.approx(-np.log(of_truth).mean())
+    assert comparison.tamed.baseline == comparison.baseline
+
+
+def test_doubt_is_cut_in_three_classes() -> None:
+    truth = np.array([0, 1, 2, 1])
+    ours = np.array([[0.01, 0.98, 0.01], [0.2, 0.6, 0.2], [0.5, 0.45, 0.05], [0.1, 0.8, 0.1]])
+    theirs = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.3, 0.3, 0.4], [0.4, 0.2, 0.4]])
+    untouched = ours.copy()
+    paired = Paired("classification", "id", None, truth, ("a", "b", "c"), None, Answers(truth, ours), Answers(truth, theirs))
+    comparison = compare(measure("log_loss"), paired)
+    assert comparison.tamed is not None
+    assert comparison.tamed.candidate == pytest.approx(-np.log([0.2, 0.6, 0.2, 0.8]).mean())
+    assert np.array_equal(ours, untouched)
+
+
+@pytest.mark.parametrize("least", [0.1, 0.2])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_doubt_no_greater_than_the_baselines_stays(least: float, classes: int) -> None:
+    truth = np.array([0, 1, 0, 1])
+
+    def answers(of_truth: list[float]) -> Answers:
+        score = np.full((4, classes), 0.0)
+        score[np.arange(4), truth] = of_truth
+        score[np.arange(4), 1 - truth] = 1 - np.array(of_truth)
+        return Answers(truth, score if classes > 2 else score[:, 1])
+
+    candidate, baseline = answers([0.25, least, 0.5, 0.75]), answers([0.5, 0.5, 0.75, 0.1])
+    if classes == 2:
+        # 1 - 0.9 is not quite 0.1; the same rounding on both sides.
+        candidate, baseline = answers([0.25, 0.5, 0.5, max(least, 0.1)]), answers([0.5, 0.5, 0.75, 0.1])
+    names = tuple(range(classes))
+    paired = Paired("classification", "id", None, truth, names, 1 if classes == 2 else None, candidate, baseline)
+    assert compare(measure("log_loss"), paired).tamed is None
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "brier_score_loss", "accuracy"])
+def test_metrics_with_bounds_are_not_tamed(name: str) -> None:
+    truth = np.array([0, 1, 0, 1, 1, 0])
+    candidate = Answers(np.array([0, 1, 1, 0, 1, 0]), np.array([0.4, 0.6, 0.999, 0.001, 0.7, 0.2]))
+    baseline = Answers(np.array([0, 1, 0, 0, 1, 0]), np.array([0.3, 0.7, 0.4, 0.4, 0.6, 0.1]))
+    assert compare(measure(name), Paired("classification", "id", None, truth, (0, 1), 1, candidate, baseline)).tamed is None
 
 
 def test_a_loss_that_falls_is_a_change_for_the_better() -> None:
@@ -222,17 +348,13 @@ def test_an_undefined_metric_has_no_comparison() -> None:
 
 @st.composite
 def comparisons(draw: st.DrawFn) -> Comparison:
-    return Comparison(
-        metric="m",
-        baseline=0.7,
-        candidate=0.7,
-        change=draw(st.floats(-1, 1)),
-        standard_error=draw(st.floats(1e-6, 1)),
+    return by_hand(
+        draw(st.floats(-1, 1)),
+        draw(st.floats(1e-6, 1)),
         effective_rows=draw(st.floats(1, 1e6)),
         support=draw(st.floats(1, 1e6)),
         least_error=draw(st.just(0.0) | st.floats(1e-6, 0.1)),
         rows=draw(st.integers(2, 1_000_000)),
-        method="by hand",
     )
 
 
@@ -263,28 +385,30 @@ def test_rows_to_decide_are_those_at_which_the_interval_would_just_do(comparison
         assert distance <= needed * error(rows - 1) * (1 + 1e-9)
 
 
-def exact(change: float, error: float, rows: int) -> Comparison:
-    return Comparison("m", 0.5, 0.5 + change, change, error, math.inf, math.inf, 0.0, rows, "by hand")
-
-
 def test_how_many_rows_are_too_many_to_ask_for() -> None:
     assert POWER == 0.8
     assert MOST_ROWS == 1_000_000_000
     needed = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
     just = 1_000 * (needed * 0.01) ** 2 / 1_000_000_000
-    assert exact(-math.sqrt(just) * 1.0000001, 0.01, 1_000).rows_to_decide(0, 0.95) in range(999_999_000, 1_000_000_001)
-    assert exact(-math.sqrt(just) * 0.9999999, 0.01, 1_000).rows_to_decide(0, 0.95) is None
+    assert by_hand(-math.sqrt(just) * 1.0000001, 0.01, rows=1_000).rows_to_decide(0, 0.95) in range(999_999_000, 1_000_000_001)
+    assert by_hand(-math.sqrt(just) * 0.9999999, 0.01, rows=1_000).rows_to_decide(0, 0.95) is None
+
+
+def test_just_so_many_rows_may_be_asked_for() -> None:
+    needed = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+    assert by_hand(-needed, 1.0, rows=MOST_ROWS).rows_to_decide(0, 0.95) == MOST_ROWS
+    assert by_hand(-needed, 1.0, rows=MOST_ROWS + 1).rows_to_decide(0, 0.95) is None
 
 
 def test_no_number_of_rows_tells_a_change_from_itself() -> None:
-    assert exact(-0.25, 0.1, 100).rows_to_decide(0.25, 0.95) is None
-    assert exact(-0.5, 0.0, 100).rows_to_decide(0.25, 0.95) is None
-    assert exact(-0.5, 0.0, 100).interval(0.95) == (-0.5, -0.5)
+    assert by_hand(-0.25, 0.1).rows_to_decide(0.25, 0.95) is None
+    assert by_hand(-0.5, 0.0).rows_to_decide(0.25, 0.95) is None
+    assert by_hand(-0.5, 0.0).interval(0.95) == (-0.5, -0.5)
 
 
 def test_every_part_of_the_widened_error() -> None:
     def widened(change: float, error: float, effective: float, support: float, least: float) -> float:
-        return Comparison("m", 0.5, 0.5 + change, change, error, effective, support, least, 100, "by hand").widened_error
+        return by_hand(change, error, effective_rows=effective, support=support, least_error=least).widened_error
 
     assert widened(0.0, 0.0, 0.0, 50.0, 0.1) == 0  # nothing differs
     assert widened(0.3, 0.0, 0.0, 9.0, 0.0) == pytest.approx(0.1)

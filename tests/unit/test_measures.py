@@ -443,6 +443,17 @@ def test_no_value_has_a_reason(name: str, model: Model, reason: str) -> None:
     assert str(raised.value) == reason
 
 
+@pytest.mark.parametrize("error", [1.5e30, 1e151, 1e300])
+@pytest.mark.parametrize("name", ["mean_squared_error", "neg_mean_squared_error"])
+def test_a_value_without_end_is_none(name: str, error: float) -> None:
+    with pytest.raises(UndefinedError, match=r"^it is too large to compare, or infinite$"):
+        measure(name).value(model_of([0, 1], [error, 1], classes=()))
+
+
+def test_a_large_value_is_one() -> None:
+    assert value("mean_absolute_error", model_of([0, 0], [1e60, 1e60], classes=())) == 1e60
+
+
 def test_a_long_class_name_is_cut_in_a_reason() -> None:
     with pytest.raises(UndefinedError) as raised:
         value("recall", model_of([0, 0], [0, 1], classes=("a", "b" * 500)))

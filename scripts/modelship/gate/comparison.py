@@ -32,6 +32,8 @@ class Comparison(msgspec.Struct, frozen=True):
     method: str
     tamed: Comparison | None = None
     """The same with a better candidate: no row is further off than the baseline's furthest. None where none is."""
+    freedom: float = math.inf
+    """Degrees of freedom of the standard error: one less than there are groups. Single rows are counted by `effective_rows`."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """What the change may truly be, both ends at `confidence` (0 … 1) together: normal, with the widened error.
@@ -39,7 +41,7 @@ class Comparison(msgspec.Struct, frozen=True):
         A few absurd rows have a spread that hides what all others show. So the upper end is that of the tamed candidate where it is
         lower: the candidate is no better than that one.
         """
-        half = _quantile(confidence) * self.widened_error
+        half = _quantile(confidence, self.freedom) * self.widened_error
         high = self.change + half
         return self.change - half, high if self.tamed is None else min(high, self.tamed.interval(confidence)[1])
 
@@ -63,7 +65,7 @@ class Comparison(msgspec.Struct, frozen=True):
         Two-sided test of one mean: n (z_(1 - alpha/2) + z_power)^2 (se / distance)^2; None beyond a thousand million.
         """
         distance = abs(self.change + margin)
-        needed = _quantile(confidence) + NormalDist().inv_cdf(POWER)
+        needed = _quantile(confidence, self.freedom) + NormalDist().inv_cdf(POWER)
         if not distance or not self.widened_error:
             return None
         ratio = needed * self.widened_error / distance
@@ -71,5 +73,13 @@ class Comparison(msgspec.Struct, frozen=True):
         return math.ceil(rows) if rows <= MOST_ROWS else None
 
 
-def _quantile(confidence: float) -> float:
-    return NormalDist().inv_cdf((1 + confidence) / 2)
+def _quantile(confidence: float, freedom: float) -> float:
+    """The two-sided quantile of Student's t: Abramowitz & Stegun 1964, Handbook of Mathematical Functions, 26.7.5."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))

@@ -41,6 +41,8 @@ class Case(msgspec.Struct, frozen=True):
     candidate: Candidate
     judgement: Judgement
     rows: Recomputed | None = None
+    problems: tuple[Problem, ...] = ()
+    """What else keeps the gate from a verdict."""
     changes: Changes | None = None
     findings: tuple[Finding, ...] = ()
     consent: Consent | None = None
@@ -133,7 +135,7 @@ def _is_worth_a_look(case: Case) -> bool:
 
 def _problems(case: Case) -> tuple[Problem, ...]:
     loaded = case.policy.loaded
-    found = [*(case.rows.problems if case.rows else ()), *case.judgement.problems]
+    found = [*case.problems, *(case.rows.problems if case.rows else ()), *case.judgement.problems]
     problems = [_placed(problem, loaded) for problem in dict.fromkeys(found)]
     unheld = case.judgement.without_baseline
     if unheld and loaded.config.gate.first_run == "refuse":

@@ -40,8 +40,8 @@ def decide(request: Request) -> Decision:
     found = _find_baseline(request, policy, base, {**limits, **candidate.metrics.values})
     span = find_span(request, base)
     changed = _changed(request, policy, span)
-    own = own_metrics(limits, candidate.evaluation)
-    rows, notices = _recompute(request, policy.loaded, candidate, found, changed)
+    own = own_metrics(limits, candidate.evaluation, must_be_there=not request.candidate)
+    rows, notices = _recompute(request, policy.loaded, candidate, found, changed, base, span)
     metrics = rows.metrics if rows else candidate.metrics
     case = Case(
         policy=policy,
@@ -49,13 +49,14 @@ def decide(request: Request) -> Decision:
         candidate=candidate,
         judgement=judge(
             limits,
-            Metrics({**metrics.values, **own.values}, metrics.invalid),
-            found.metrics,
+            Metrics({**metrics.values, **own.candidate}, metrics.invalid),
+            _with_values(found.metrics, own.baseline),
             compare=found.baseline.kind != "none",
             comparisons={**(rows.comparisons if rows else {}), **own.comparisons},
             confidence=policy.loaded.config.gate.confidence,
         ),
         rows=rows,
+        problems=own.problems,
         changes=_changes(request, base, span, policy.loaded),
         findings=_findings(request, policy, span, changed, rows),
         notices=(
@@ -69,6 +70,10 @@ def decide(request: Request) -> Decision:
     decision = conclude(case)
     consent = _ask_for_consent(request, decision, policy.loaded.config) if decision.awaits_consent else None
     return conclude(msgspec.structs.replace(case, consent=consent)) if consent else decision
+
+
+def _with_values(metrics: Metrics | None, values: Mapping[str, float]) -> Metrics | None:
+    return Metrics({**metrics.values, **values}, metrics.invalid) if metrics else Metrics(dict(values), {}) if values else None
 
 
 def _find_baseline(request: Request, policy: Policy, base: str | None, names: Mapping[str, object]) -> Found:
@@ -128,6 +133,8 @@ def _recompute(
     candidate: Candidate,
     found: Found,
     changed: Set[str],
+    base: str | None,
+    span: Span | None,
 ) -> tuple[Recomputed | None, tuple[str, ...]]:
     """What predictions say, where the candidate has any, and what a reader should know where they say less than they could."""
     if candidate.predictions is None:
@@ -153,11 +160,20 @@ def _recompute(
         evaluated=(files[0], files[1]) if len(files) == 2 else None,
         reported_by_baseline=found.metrics,
         holdout_changed=loaded.config.data.current in changed,
+        is_behind=_is_behind(request, base, span, loaded.config.data.current),
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
     if located and located.why_absent and not rows.comparisons:
         return rows, (*rows.notices, f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
     return rows, rows.notices
+
+
+def _is_behind(request: Request, base: str | None, span: Span | None, holdout: str | None) -> bool:
+    """Whether the base branch has changed the holdout since this branch left it."""
+    if base is None or span is None or holdout is None:
+        return False
+    at_base = request.git.resolve(base).sha
+    return span.before != at_base and bool(changed_among(request.git, span.before, at_base, [holdout]))
 
 
 def _changed(request: Request, policy: Policy, span: Span | None) -> frozenset[str]:

@@ -27,6 +27,7 @@ from modelship.gate.directions import Direction, direction
 if TYPE_CHECKING:
     from modelship.gate.comparison import Comparison
 
+
 class Judgement(msgspec.Struct, frozen=True):
     """All verdicts, and the problems that keep the gate from having one."""
 

@@ -58,6 +58,7 @@ def _compare(measure: Measure, paired: Paired) -> Comparison:
         least_error=max(candidate.least, baseline.least) / n,
         rows=n,
         method=measure.method if paired.groups is None else f"{measure.method}, by group",
+        freedom=math.inf if paired.groups is None else units - 1,
     )
 
 

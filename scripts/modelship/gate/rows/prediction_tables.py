@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,8 +106,11 @@ class _Csv:
     def read(self, path: Path, columns: Sequence[str], key: str) -> Any:
         """The columns with types by inference; the key is read as text, and becomes a number or a date where that loses nothing."""
         with _open_csv(path) as file:
+            # From memory: pyarrow's threads would hold a file of Python's, and abort a process that ends before they do.
+            content = io.BytesIO()
+            shutil.copyfileobj(file, content)
             table = pa_csv.read_csv(
-                file,
+                pa.BufferReader(content.getbuffer()),
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(include_columns=list(columns), column_types={key: pa.string()}),
             )

@@ -160,7 +160,8 @@ def _further_columns(layout: Layout, candidate: PredictionsFile, baseline: Predi
     for name in names:
         require_column(name, "gate.slices", known, candidate, baseline)
     if layout.group is not None:
-        require_column(layout.group, "gate.group", known, candidate, baseline)
+        # Whoever chooses which rows belong together chooses how wide intervals are: never the candidate.
+        require_column(layout.group, "gate.group", trusted, baseline or candidate)
         names.append(layout.group)
     return list(dict.fromkeys(names))
 

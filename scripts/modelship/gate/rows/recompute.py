@@ -40,6 +40,8 @@ class Sources(msgspec.Struct, frozen=True):
     """The baseline's metrics as its training reported them."""
     holdout_changed: bool = False
     """Whether this commit changes the rows that both are judged on: those that only one of them has are then left out."""
+    is_behind: bool = False
+    """Whether the base branch has changed them since this commit left it."""
 
 
 class Recomputed(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     `holdout.roc_auc`, must too where it does for the baseline: that tells what the name means. Else it is taken for scikit-learn's
     where it agrees, and stays as reported where it does not, which a notice tells.
     """
-    named = _named(limits)
+    named = _named(name for name, limit in limits.items() if not limit.function)
     if not named:
         return Recomputed(reported)
     layout, task = Layout.of(loaded), _task(named)
@@ -126,14 +128,23 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
     """The rows to compare: the baseline's own where they are the candidate's, else those that `evaluate` made, else common ones."""
     if sources.baseline is None:
         return _Pairing(read_pair(*sources.evaluated, layout, task), is_whole=False) if sources.evaluated else _Pairing(None)
-    if not sources.holdout_changed and sources.evaluated is None:
+    if not (sources.holdout_changed or sources.is_behind or sources.evaluated):
         return _Pairing(read_pair(sources.candidate, sources.baseline, layout, task))
     common, differences = common_rows(sources.candidate, sources.baseline, layout, task)
     if not differences:
         return _Pairing(common)
     if sources.evaluated:
         notice = f"The baseline was scored anew: its recorded predictions are of other rows ({_described(differences)})."
+        if not sources.holdout_changed:
+            # The holdout has moved on without this commit: all that training may not do is to leave rows of it out, or make some up.
+            differences = common_rows(sources.candidate, sources.evaluated[0], layout, task)[1]
         return _Pairing(read_pair(*sources.evaluated, layout, task), False, differences, (notice,))
+    if not sources.holdout_changed:
+        raise bad_input(
+            f"is of another holdout than {sources.baseline.name} ({_described(differences)}): the base branch has changed it since.",
+            "Merge the base branch into this one.",
+            path=sources.candidate.name,
+        )
     if common is None:
         raise bad_input(
             f"has no two rows in common with {sources.baseline.name} ({_described(differences)}).",
