@@ -357,6 +357,46 @@ def test_without_a_key_the_gate_says_what_is_missing(bare: Project) -> None:
     assert "data.key" in record["notices"][0]
 
 
+def test_predictions_alone_cannot_be_judged_without_a_key(bare: Project) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, PLAIN)
+    exit_code, record = judged(bare, config=CONFIG.replace("key: flight_id, ", ""))
+    assert exit_code == 2
+    assert [problem["message"] for problem in record["problems"]] == ["`data.key` is not set."]
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, CONFIG.replace("    log_loss: {max-regression: 1%}\n", "").replace("accuracy", "roc_auc_ovr")]
+)
+def test_a_typo_in_a_metrics_name_is_told_with_the_nearest_that_predictions_give(bare: Project, config: str) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, PLAIN)
+    exit_code, record = judged(bare, config=config.replace("roc_auc:", "roc_acu:"))
+    assert exit_code == 2
+    assert {
+        "message": "`roc_acu` is not in the candidate's metrics.",
+        "remedy": "Did you mean `roc_auc`?",
+        "path": "modelship.yaml",
+        "line": 7,
+    } in record["problems"]
+
+
+def test_a_typo_in_the_only_metric_is_told_with_the_nearest(bare: Project) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, PLAIN)
+    config = "model: m\ndata: {key: flight_id}\ngate: {metrics: {root_mean_sqared_error: {max: 1}}}\n"
+    exit_code, record = judged(bare, config=config)
+    assert exit_code == 2
+    assert [problem["remedy"] for problem in record["problems"]] == ["Did you mean `root_mean_squared_error`?"]
+
+
+def test_a_metric_without_a_value_is_told_once(bare: Project) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, _with(PLAIN, "prediction", np.zeros(200, int)))
+    _, record = judged(bare, config=CONFIG.replace("accuracy", "precision"))
+    assert len(record["problems"]) == 1
+
+
 def test_slices_that_are_not_judged_are_told(bare: Project) -> None:
     columns = predictions(rows=1000)
     for name in ("candidate", "baseline"):

@@ -135,7 +135,10 @@ def _is_worth_a_look(case: Case) -> bool:
 
 def _problems(case: Case) -> tuple[Problem, ...]:
     loaded = case.policy.loaded
-    found = [*case.problems, *(case.rows.problems if case.rows else ()), *case.judgement.problems]
+    of_rows = [*case.problems, *(case.rows.problems if case.rows else ())]
+    told = {_metric_in(problem) for problem in of_rows}
+    # Why predictions give a metric no value is why it is missing.
+    found = [*of_rows, *(problem for problem in case.judgement.problems if _metric_in(problem) not in told)]
     problems = [_placed(problem, loaded) for problem in dict.fromkeys(found)]
     unheld = case.judgement.without_baseline
     if unheld and loaded.config.gate.first_run == "refuse":
@@ -143,10 +146,14 @@ def _problems(case: Case) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
+def _metric_in(problem: Problem) -> str:
+    """The metric that a problem begins with."""
+    return problem.message.split("`")[1].removeprefix("gate.metrics.")
+
+
 def _placed(problem: Problem, loaded: LoadedConfig) -> Problem:
     """The problem with the line of the limit that it speaks of."""
-    name = problem.message.split("`")[1].removeprefix("gate.metrics.")
-    line = loaded.document.line(("gate", "metrics", name))
+    line = loaded.document.line(("gate", "metrics", _metric_in(problem)))
     return Problem(problem.message, problem.remedy, loaded.document.name, line) if line else problem
 
 

@@ -54,6 +54,7 @@ def decide(request: Request) -> Decision:
             compare=found.baseline.kind != "none",
             comparisons={**(rows.comparisons if rows else {}), **own.comparisons},
             confidence=policy.loaded.config.gate.confidence,
+            computable=rows.computable if rows else (),
         ),
         rows=rows,
         problems=own.problems,
@@ -141,6 +142,8 @@ def _recompute(
         promised = loaded.config.train.predictions
         return None, (f"Changes carry no interval: the candidate has no predictions (`{promised[:100]}`).",) if promised else ()
     if loaded.config.data.key is None:
+        if not (candidate.metrics.values or candidate.metrics.invalid):
+            loaded.require("data.key", "Metrics are computed from predictions, whose rows the column that it names pairs.")
         return None, ("Changes carry no interval: `data.key` does not name the column that pairs the rows of two models.",)
     from modelship.gate.rows.predictions import PredictionsFile
     from modelship.gate.rows.recompute import Sources, recompute

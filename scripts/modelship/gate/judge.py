@@ -13,7 +13,7 @@ Without predictions a difference has no measure of chance: d >= -m passes, d < -
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,11 +58,13 @@ def judge(
     compare: bool = True,
     comparisons: Mapping[str, Comparison] | None = None,
     confidence: float = 0.95,
+    computable: Collection[str] = (),
 ) -> Judgement:
     """Hold `candidate` against `limits` and `baseline`.
 
     `baseline` None means that there is none yet; `compare` False that the team wants none, so that absolute limits are all.
-    `comparisons` are what paired predictions gave, by metric; their numbers stand in place of reported ones. A gated metric that is
+    `comparisons` are what paired predictions gave, by metric; their numbers stand in place of reported ones. `computable` are the
+    names that predictions give a metric under. A gated metric that is
     absent or no finite number, in the candidate or in the baseline, is a problem, never a pass.
     """
     verdicts: list[MetricVerdict] = []
@@ -71,13 +73,13 @@ def judge(
         better = limit.better or direction(name)
         if better is None:
             known = name in candidate.values or name in candidate.invalid
-            problems.append(_no_direction(name) if known else _absent(name, candidate, "the candidate's metrics"))
+            problems.append(_no_direction(name) if known else _absent(name, candidate, "the candidate's metrics", computable))
             continue
         paired = (comparisons or {}).get(name)
         if paired:
             verdicts.append(judge_paired(name, limit, better, paired, confidence))
             continue
-        verdict, problem = _judge_reported(name, limit, better, candidate, baseline, compare)
+        verdict, problem = _judge_reported(name, limit, better, candidate, baseline, compare, computable)
         verdicts.append(verdict)
         if problem:
             problems.append(problem)
@@ -113,7 +115,13 @@ def margin(limit: Limit, baseline: float) -> float | None:
 
 
 def _judge_reported(
-    name: str, limit: Limit, better: Direction, candidate: Metrics, baseline: Metrics | None, compare: bool
+    name: str,
+    limit: Limit,
+    better: Direction,
+    candidate: Metrics,
+    baseline: Metrics | None,
+    compare: bool,
+    computable: Collection[str],
 ) -> tuple[MetricVerdict, Problem | None]:
     """The verdict on a metric of which only two numbers are known, and the problem where one of them is none."""
     value = candidate.values.get(name)
@@ -121,7 +129,7 @@ def _judge_reported(
         metric=name, state="missing", reason="missing", better=better, allowed=_allowed(limit, None), candidate=value
     )
     if value is None:
-        return _unusable(verdict, candidate, "the candidate's metrics")
+        return _unusable(verdict, candidate, "the candidate's metrics", computable)
     if compare and baseline is not None and name in baseline.invalid:
         return _unusable(verdict, baseline, "the baseline's metrics")
     before = baseline.values.get(name) if compare and baseline is not None else None
@@ -183,17 +191,20 @@ def _weigh(change: float, interval: tuple[float, float] | None, margin_: float |
     return "inconclusive", "cannot tell", False
 
 
-def _unusable(verdict: MetricVerdict, metrics: Metrics, where: str) -> tuple[MetricVerdict, Problem]:
+def _unusable(verdict: MetricVerdict, metrics: Metrics, where: str, computable: Collection[str] = ()) -> tuple[MetricVerdict, Problem]:
     name = verdict.metric
     if name not in metrics.invalid:
-        return verdict, _absent(name, metrics, where)
+        return verdict, _absent(name, metrics, where, computable)
     reason = metrics.invalid[name]
     problem = Problem(f"`{name}` in {where} is no number: {reason}.", "Training must write a finite one.")
     return msgspec.structs.replace(verdict, state="invalid", reason=reason), problem
 
 
-def _absent(name: str, metrics: Metrics, where: str) -> Problem:
-    return Problem(f"`{name}` is not in {where}.", did_you_mean(name, [*metrics.values, *metrics.invalid]))
+def _absent(name: str, metrics: Metrics, where: str, computable: Collection[str]) -> Problem:
+    known = [*metrics.values, *metrics.invalid]
+    # A name that is computed from predictions is in the list of these; what is absent all the same is no nearest name.
+    nearest = did_you_mean(name, {*known, *computable} - {name})
+    return Problem(f"`{name}` is not in {where}.", nearest)
 
 
 def _no_direction(name: str) -> Problem:

@@ -500,6 +500,11 @@ _ALIASES = {
 _PREFIX = re.compile(r"^((test|val|valid|validation|eval|holdout)_)+")
 
 
+def measure_names(task: Task | None = None) -> tuple[str, ...]:
+    """The names of all metrics, or of those of one task; short forms aside."""
+    return tuple(name for name, measure in _MEASURES.items() if task in (None, measure.task))
+
+
 def look_alike(name: str) -> Measure | None:
     """The metric that a name of the team's own seems to speak of, as `holdout.roc_auc` or `val_f1`."""
     return find_measure(_PREFIX.sub("", re.split(r"[./]", name)[-1]))

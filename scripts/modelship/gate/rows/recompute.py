@@ -17,7 +17,7 @@ from modelship.gate.comparison import Comparison
 from modelship.gate.rows.cohorts import judge_worst_cohort
 from modelship.gate.rows.flips import find_flips
 from modelship.gate.rows.intervals import compare
-from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike
+from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike, measure_names
 from modelship.gate.rows.paired import Paired, Task
 from modelship.gate.rows.predictions import Differences, Layout, PredictionsFile, common_rows, read_pair, read_single
 from modelship.gate.rows.slices import Partition, judge_slices, partition
@@ -51,6 +51,8 @@ class Recomputed(msgspec.Struct, frozen=True):
     """The candidate's: reported ones, with the gated ones computed anew."""
     comparisons: Mapping[str, Comparison] = {}
     """By gated metric; none where the baseline has no predictions."""
+    computable: tuple[str, ...] = ()
+    """The names under which predictions give a metric."""
     problems: tuple[Problem, ...] = ()
     notices: tuple[str, ...] = ()
     rows: int | None = None
@@ -71,7 +73,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     """
     named = _named(name for name, limit in limits.items() if not limit.function)
     if not named:
-        return Recomputed(reported)
+        return Recomputed(reported, computable=measure_names())
     layout, task = Layout.of(loaded), _task(named)
     pairing = _pair(sources, layout, task)
     own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
@@ -82,6 +84,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     return Recomputed(
         metrics=Metrics({**reported.values, **checked.values}, reported.invalid),
         comparisons=comparisons,
+        computable=measure_names(task),
         problems=(*_dropped_columns(named, pairing.rows, layout), *checked.problems, *undefined),
         notices=(*pairing.notices, *_without_columns(named, own), *checked.notices),
         rows=len(pairing.rows) if pairing.rows else None,
