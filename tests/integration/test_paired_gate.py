@@ -397,6 +397,30 @@ def test_a_metric_without_a_value_is_told_once(bare: Project) -> None:
     assert len(record["problems"]) == 1
 
 
+def test_a_folder_may_be_named_with_a_slash_at_its_end(bare: Project) -> None:
+    write(bare.directory / "candidate", _with(PLAIN, "score", np.full(200, np.nan)))
+    write(bare.directory / "baseline", PLAIN)
+    bare.run("metric-gate", "--candidate", "candidate/", "--baseline", "file:baseline/")
+    assert "the candidate's candidate/predictions.parquet" in bare.record("metric-gate")["problems"][0]["path"]
+    write(bare.directory / "candidate", PLAIN)
+    bare.run("metric-gate", "--candidate", "candidate/", "--baseline", "file:baseline/")
+    assert bare.record("metric-gate")["baseline"]["label"] == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline"),
+    [("candidate/predictions.parquet", "baseline"), ("candidate", "baseline/predictions.parquet"), ("candidate/my.csv", "baseline")],
+)
+def test_a_predictions_file_in_the_place_of_its_folder_is_told(bare: Project, candidate: str, baseline: str) -> None:
+    for name in ("candidate", "baseline"):
+        write(bare.directory / name, PLAIN)
+    ran = bare.run("metric-gate", "--candidate", candidate, "--baseline", f"file:{baseline}")
+    (problem,) = bare.record("metric-gate")["problems"]
+    assert ran.exit_code == 2
+    assert problem["message"] == "is a predictions file, where a metrics file or a folder is wanted."
+    assert problem["path"] in (candidate, baseline)
+
+
 def test_slices_that_are_not_judged_are_told(bare: Project) -> None:
     columns = predictions(rows=1000)
     for name in ("candidate", "baseline"):

@@ -21,7 +21,7 @@ from modelship.core.prediction_files import suffix_of
 from modelship.core.records import Baseline
 from modelship.core.scratch import scratch_folder
 from modelship.data.dvc_files import outdated_at
-from modelship.gate.folder import choose, plain_file, read_folder
+from modelship.gate.folder import choose, plain_file, read_folder, refuse_predictions
 
 if TYPE_CHECKING:
     from modelship.data.snapshot import Snapshot
@@ -89,7 +89,7 @@ def find_baseline(spec: str, places: Places) -> Found:
         case "none":
             return Found(Baseline(kind="none", label="no baseline"), None)
         case "file":
-            return _from_file(argument, places)
+            return _from_file(argument.rstrip("/") or argument, places)
         case "git":
             return _from_git("git", places, argument, argument, required=True)
         case "base":
@@ -130,6 +130,7 @@ def fetch_model(spec: str, places: Places, into: Path) -> Located:
 
 
 def _from_file(name: str, places: Places) -> Found:
+    refuse_predictions(name)
     if places.policy_commit:
         # The work tree is the pull request's: its author must not choose what it is compared with.
         commit = places.git.resolve(places.policy_commit)

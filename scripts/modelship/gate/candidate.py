@@ -11,7 +11,7 @@ from modelship.core.documents import read_document
 from modelship.core.errors import bad_input
 from modelship.core.metrics import Metrics, read_metrics
 from modelship.core.records import EvaluateRecord, TrainRecord
-from modelship.gate.folder import read_folder
+from modelship.gate.folder import read_folder, refuse_predictions
 from modelship.gate.request import Request
 
 
@@ -72,6 +72,7 @@ def _evaluation(request: Request, trained: TrainRecord) -> tuple[EvaluateRecord 
 
 def _named(path: Path, name: str) -> Candidate:
     if not path.is_dir():
+        refuse_predictions(name)
         return Candidate(read_metrics(read_document(path, name)))
-    folder = read_folder(path, name)
+    folder = read_folder(path, name.rstrip("/") or name)
     return Candidate(folder.metrics, folder.predictions, folder.predictions_name)

@@ -10,7 +10,7 @@ import msgspec
 from modelship.core.documents import read_document
 from modelship.core.errors import bad_input
 from modelship.core.metrics import Metrics, read_metrics
-from modelship.core.prediction_files import MAX_BYTES, SUFFIXES
+from modelship.core.prediction_files import MAX_BYTES, SUFFIXES, suffix_of
 
 METRICS = "metrics.json"
 _PREDICTIONS = tuple(f"predictions{suffix}" for suffix in SUFFIXES)
@@ -60,6 +60,16 @@ def choose(names: Iterable[str], folder: str) -> Names:
     if metrics is None and not predictions:
         raise bad_input(f"holds neither `{METRICS}` nor `{_PREDICTIONS[0]}` (or .csv).", "Put at least one there.", path=folder)
     return Names(metrics, predictions[0] if predictions else None)
+
+
+def refuse_predictions(name: str) -> None:
+    """Raise BadInput where `name`, which stands for a metrics file, is that of a predictions file."""
+    if suffix_of(name):
+        raise bad_input(
+            "is a predictions file, where a metrics file or a folder is wanted.",
+            f"Call it `{_PREDICTIONS[0]}` (or .csv) and name its folder.",
+            path=name,
+        )
 
 
 def plain_file(path: Path, name: str) -> Path:
