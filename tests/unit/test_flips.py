@@ -206,6 +206,22 @@ def test_values_that_may_be_shown_stand_beside_the_row() -> None:
     assert example.values == {"distance": "1020", "day": "2013-01-05", "gone": "missing", "carrier": "EV"}
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (57.19836535716084, "57.1984"),
+        (-0.1706790777150932, "-0.170679"),
+        (1234567.89, "1234568"),
+        (2013.0, "2013"),
+        (12345678.0, "12345678"),
+    ],
+)
+def test_values_beside_a_row_are_as_long_as_is_worth_reading(value: float, shown: str) -> None:
+    rows = paired([0], [0], [1], age=pa.array([value]))
+    (example,) = flips(rows, values=("age",)).examples
+    assert example.values == {"age": shown}
+
+
 SECRET = "Ann Example"
 
 

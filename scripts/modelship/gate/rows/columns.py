@@ -143,12 +143,15 @@ def split_column(name: str, column: Any, *, most: int, thresholds: int) -> Coded
     return None if isinstance(coded, Names) and len(coded.names) > most else coded
 
 
-def texts(column: Any, rows: NDArray[np.intp]) -> list[str]:
-    """The values of the pyarrow array `column` at `rows`, as a reader would write them."""
+def texts(column: Any, rows: NDArray[np.intp], *, digits: int | None = None) -> list[str]:
+    """The values of the pyarrow array `column` at `rows`, as a reader would write them.
+
+    With `digits`, numbers that are not whole have so many significant ones, and none before the point is left out.
+    """
     taken = _plain(column.take(pa.array(rows)))
     values = _ordered(taken)
     if values is not None:
-        return [MISSING if gone else values.plain(value) for value, gone in zip(values.values, values.missing, strict=True)]
+        return [MISSING if gone else values.plain(value, digits) for value, gone in zip(values.values, values.missing, strict=True)]
     if _is_string(taken.type):
         return [MISSING if raw is None else _name(raw) for raw in taken.cast(pa.large_binary()).to_pylist()]
     return [MISSING if value is None else value_text(value) for value in taken.to_pylist()]
@@ -176,10 +179,12 @@ class _Ordered:
     zone: str
     """What follows a time: ` UTC` where the column has a time zone."""
 
-    def plain(self, value: Any) -> str:
+    def plain(self, value: Any, digits: int | None = None) -> str:
         """One of the values, ungrouped: a year stays 2013."""
         if isinstance(value, np.datetime64):
             return _date(value) + self.zone
+        if digits and isinstance(value, np.floating) and np.isfinite(value) and value % 1:
+            value = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
         return cut(_whole(str(value)))
 
     def edge(self, value: Any) -> str:

@@ -19,6 +19,8 @@ from modelship.gate.rows.slices import Partition, Piece
 FEWEST_NEWLY_WRONG = 5
 MOST_COHORTS = 5
 MOST_EXAMPLES = 10
+_DIGITS = 6
+"""Of the values beside an example: they say what kind of row it is, and the key says which."""
 
 Mask = NDArray[np.bool_]
 """(n,) a property of each row."""
@@ -166,7 +168,7 @@ def _examples(paired: Paired, newly_wrong: Mask, columns: Sequence[str], *, keys
     elif len(rows) > MOST_EXAMPLES:
         rows = rows[np.arange(MOST_EXAMPLES) * len(rows) // MOST_EXAMPLES]
     keys = [""] * len(rows) if keys_hidden else texts(paired.keys, rows)
-    shown = {column: texts((paired.columns or {})[column], rows) for column in columns}
+    shown = {column: texts((paired.columns or {})[column], rows, digits=_DIGITS) for column in columns}
     return tuple(
         Example(
             key=key,
