@@ -336,6 +336,12 @@ def test_several_metrics_of_a_slice_are_one_slice() -> None:
     assert plain(report.sections[0].title) == "Slices: 2 of 2 worse"
 
 
+def test_the_number_behind_an_answer_is_explained_where_there_are_examples() -> None:
+    told = "<b>(0.81)</b> behind a model&#39;s answer: how probable the model holds it"
+    assert told in comment_on(worse())
+    assert told not in comment_on(with_gate(weighed(WORSE, flips=msgspec.structs.replace(FLIPPED, examples=()))))
+
+
 def test_a_terminal_says_how_many_rows_would_tell() -> None:
     shown = terminal.render_record(weighed(UNSURE, SURE, status="warn"))
     assert "of −0.0061 ± 0.0079 where −0.0050 is allowed; about 21,000 rows would tell." in " ".join(shown.split())

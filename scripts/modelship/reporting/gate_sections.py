@@ -283,6 +283,10 @@ def how_to_read(record: MetricGateRecord) -> Section:
     ]
     if confidence_label(record):
         lines += _about_intervals(record)
+    if record.flips and record.flips.examples:
+        lines.append(
+            line(Strong("(0.81)"), " behind a model's answer: how probable the model holds it, where predictions have scores.")
+        )
     lines.append(line("🟢 passes · 🟡 passes, but look at it · 🔴 blocks · ⚪ was not run, or is too small to tell"))
     return Section(line("How to read this"), tuple(map(Paragraph, lines)), is_help=True)
 
