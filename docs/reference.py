@@ -238,6 +238,9 @@ def _keys(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> It
         yield key, about, kind, shown
         if section is not None and isinstance(section.get("additionalProperties"), dict):
             yield from _keys(_resolve(section["additionalProperties"], schema), schema, f"{key}.<name>.")
+        entries = child.get("items")
+        if isinstance(entries, dict):
+            yield from _keys(_resolve(entries, schema), schema, f"{key}[].")
 
 
 def _section(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
