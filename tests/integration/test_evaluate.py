@@ -151,7 +151,7 @@ def test_two_mlflow_models_that_look_at_different_columns_are_scored_on_the_same
     assert record["status"] == "warn"
     assert {"finite", "probabilities", "classes", "same answers twice", "same answers in another process"} <= set(checks(flights))
     assert {"single-row p99", "batch p99", "model size", "invariant to carrier", "cross-validated roc_auc"} <= set(checks(flights))
-    assert record["latency"]["single-row"]["calls"] == 200
+    assert record["latency"]["single-row"]["calls"] >= 10
     assert record["latency"]["batch"] == {**record["latency"]["batch"], "rows": 1000, "calls": 20}
 
     truth = table(300, 1)

@@ -169,7 +169,7 @@ def test_numbers_by_hand() -> None:
     assert comparison.method == "mean of paired differences"
     assert comparison.standard_error == pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3 / 4))
     assert comparison.effective_rows == pytest.approx(14**2 / (16 + 1 + 0 + 81))
-    assert (comparison.support, comparison.least_error) == (4, 0)
+    assert (comparison.support, comparison.least_error, comparison.freedom) == (4, 0, math.inf)
     # 14/12 for the spread, as much again for two more rows beside effective 2, and 2^2 over 4 for the change.
     widened = math.sqrt(14 / 12 + 14 / 12 + 1)
     assert comparison.widened_error == pytest.approx(widened)
@@ -184,7 +184,7 @@ def test_groups_by_hand() -> None:
     comparison = absolute_errors([1, 2, 3, 6], [1, 1, 1, 1], groups=[0, 1, 0, 1])
     assert (comparison.change, comparison.rows) == (-2, 4)
     assert comparison.standard_error == pytest.approx(math.sqrt((4 + 4) * 2 / 1) / 4)
-    assert (comparison.effective_rows, comparison.support) == (2, 2)
+    assert (comparison.effective_rows, comparison.support, comparison.freedom) == (2, 2, 1)
     assert comparison.widened_error == pytest.approx(math.sqrt(1 + 1 + 2))
     assert comparison.method == "mean of paired differences, by group"
 
@@ -285,6 +285,18 @@ def test_metrics_with_bounds_are_not_tamed(name: str) -> None:
     candidate = Answers(np.array([0, 1, 1, 0, 1, 0]), np.array([0.4, 0.6, 0.999, 0.001, 0.7, 0.2]))
     baseline = Answers(np.array([0, 1, 0, 0, 1, 0]), np.array([0.3, 0.7, 0.4, 0.4, 0.6, 0.1]))
     assert compare(measure(name), Paired("classification", "id", None, truth, (0, 1), 1, candidate, baseline)).tamed is None
+
+
+@pytest.mark.parametrize("freedom", [3, 5, 20, 500, math.inf])
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95, 0.99])
+def test_few_groups_need_the_quantile_of_student(freedom: float, confidence: float) -> None:
+    half = by_hand(0.0, 1.0, freedom=freedom).interval(confidence)[1]
+    theirs = stats.norm.ppf((1 + confidence) / 2) if freedom == math.inf else stats.t.ppf((1 + confidence) / 2, freedom)
+    assert half == pytest.approx(theirs, rel=0.01 if freedom == 3 else 0.001)
+    power = 0.8416212335729143
+    assert by_hand(1.0, 0.5, freedom=freedom, rows=10_000).rows_to_decide(0, confidence) == pytest.approx(
+        2500 * (half + power) ** 2, rel=1e-3
+    )
 
 
 def test_a_loss_that_falls_is_a_change_for_the_better() -> None:

@@ -247,26 +247,7 @@ def test_the_positive_class_is_the_one_that_is_named(positive: int) -> None:
     assert value("roc_auc", Model(truth, ("no", "yes"), positive, answers)) == pytest.approx([1.0, 0.0][positive])
 
 
-# Influences.
-
-
-@pytest.mark.parametrize("name", SMOOTH)
-def test_influences_are_the_derivative(name: str) -> None:
-    """n times the derivative of scikit-learn's value with respect to the weight of a row, by a central difference."""
-    step = 1e-4
-    fitting = [paired.models[0] for paired in tables(41) if fits(name, paired.models[0])]
-    for model in fitting:
-        n = len(model.truth)
-        rows = influence(name, model)
-        assert abs(rows.mean()) < 1e-12 * max(1.0, float(np.abs(rows).max()))
-        for row in range(0, n, 3):
-            shifted = []
-            for sign in (1, -1):
-                weight = np.ones(n)
-                weight[row] += sign * step
-                shifted.append(of_scikit_learn(name, model, weight))
-            derivative = n * (shifted[0] - shifted[1]) / (2 * step)
-            assert rows[row] == pytest.approx(derivative, rel=1e-5, abs=1e-6), (model.classes, row)
+# Influences on a median.
 
 
 def test_influence_on_a_median_uses_the_density_there() -> None:
@@ -568,6 +549,28 @@ def test_names_that_look_like_a_measure(own: str, name: str) -> None:
 @pytest.mark.parametrize("own", ["profit", "roc_auc_of_test", "train_f1", "accuracy.share", "my_val_f1"])
 def test_names_that_look_like_no_measure(own: str) -> None:
     assert look_alike(own) is None
+
+
+# Influences. After what is quick, which is what most mistakes break.
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_influences_are_the_derivative(name: str) -> None:
+    """n times the derivative of scikit-learn's value with respect to the weight of a row, by a central difference."""
+    step = 1e-4
+    fitting = [paired.models[0] for paired in tables(41) if fits(name, paired.models[0])]
+    for model in fitting:
+        n = len(model.truth)
+        rows = influence(name, model)
+        assert abs(rows.mean()) < 1e-12 * max(1.0, float(np.abs(rows).max()))
+        for row in range(0, n, 3):
+            shifted = []
+            for sign in (1, -1):
+                weight = np.ones(n)
+                weight[row] += sign * step
+                shifted.append(of_scikit_learn(name, model, weight))
+            derivative = n * (shifted[0] - shifted[1]) / (2 * step)
+            assert rows[row] == pytest.approx(derivative, rel=1e-5, abs=1e-6), (model.classes, row)
 
 
 # All of it, on anything. Last, because a failure here takes longest to be made small.

@@ -660,15 +660,16 @@ def test_a_row_without_a_group(pair: Pair, values: list[Any]) -> None:
             Layout("id", prediction="predicted", score="probability"),
             "has no column `predicted`, which `train.columns.prediction` names. Did you mean `prediction`?",
         ),
-        (
-            Layout("id", group="tial"),
-            "has no column `tial`, which `gate.group` names. Did you mean `tail`?",
-        ),
         (Layout("id", slices=("tail", "tali")), f"has no column `tali`, which `gate.slices` names, and neither has {THEIRS}."),
     ],
 )
 def test_a_column_that_is_absent(pair: Pair, layout: Layout, message: str) -> None:
     assert pair.refusal({**BINARY, "tail": [1, 2, 3, 4]}, layout=layout).startswith(f"{OURS}: {message}")
+
+
+def test_the_column_of_groups_is_never_the_candidates(pair: Pair) -> None:
+    line = pair.refusal({**BINARY, "tail": [1, 2, 3, 4]}, layout=Layout("id", group="tial"))
+    assert line.startswith(f"{THEIRS}: has no column `tial`, which `gate.group` names. Did you mean `tail`?")
 
 
 def test_numbers_need_predictions(pair: Pair) -> None:
@@ -797,7 +798,7 @@ def test_too_few_rows(pair: Pair, suffix: str, rows: int, message: str) -> None:
         (
             b"id,truth,prediction\n1,0,0\n2,1,Ann Smith,1\n",
             "csv",
-            "cannot be read as CSV: CSV parse error: Expected 3 columns, got 4.",
+            "cannot be read as CSV: CSV parse error: Row #3: Expected 3 columns, got 4.",
         ),
         (b"id,truth,prediction\n1,\xff,0\n2,1,1\n", "csv", "`truth` is not UTF-8 text. Write the file in UTF-8."),
         (b"id,tr\xffth,prediction\n1,2,0\n2,1,1\n", "csv", "cannot be read as CSV: 'utf-8' codec can't decode"),

@@ -39,7 +39,7 @@ _MOST_TOLD = 3
 _TURNS = frozenset({"head_ref_force_pushed", "base_ref_changed", "automatic_base_change_succeeded"})
 """Events after which an old commit may stand here again, or be judged by another base."""
 
-_NO_CHECK = "there is no check on this commit that tells when it was judged. It comes with the first verdict; a pull request from a fork gets none."
+_NO_CHECK = "no check on this commit tells when it was judged. It comes with the first verdict; a fork's pull request gets none."
 
 _LADDER = ("none", "read", "triage", "write", "maintain", "admin")
 _ATTEMPT = re.compile(rf"{COMMAND}(?:[ \t]+(?P<reason>[^\r\n]*))?(?:[\r\n]|$)")

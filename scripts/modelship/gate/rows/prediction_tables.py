@@ -106,11 +106,12 @@ class _Csv:
     def read(self, path: Path, columns: Sequence[str], key: str) -> Any:
         """The columns with types by inference; the key is read as text, and becomes a number or a date where that loses nothing."""
         with _open_csv(path) as file:
-            # From memory: pyarrow's threads would hold a file of Python's, and abort a process that ends before they do.
-            content = io.BytesIO()
+            # Nothing of Python's goes to pyarrow's threads: they may outlive the reading, and abort a process that ends meanwhile.
+            content = pa.BufferOutputStream()
             shutil.copyfileobj(file, content)
             table = pa_csv.read_csv(
-                pa.BufferReader(content.getbuffer()),
+                pa.BufferReader(content.getvalue()),
+                read_options=pa_csv.ReadOptions(use_threads=False),
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(include_columns=list(columns), column_types={key: pa.string()}),
             )
