@@ -183,7 +183,7 @@ def innocents(pool: Pool, pairs: Sequence[tuple[int, int]], seed: Sequence[int])
         for name in BINARY:
             first, second = values[name][list(pair_of_models)]
             comparison = compare(measure_named(name), paired if first >= second else swapped)
-            below = _sign(name) * comparison.candidate < values[name].mean() - FIXED
+            below = bool(_sign(name) * comparison.candidate < values[name].mean() - FIXED)
             verdicts[name].add(comparison, abs(first - second), 0.0, below_floor=below)
     return verdicts
 

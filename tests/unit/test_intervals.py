@@ -233,7 +233,7 @@ def test_a_tamed_candidate_that_is_the_baseline_says_nothing() -> None:
     assert absolute_errors([1, 2, 3, 6], [1, 1, 1, 1]).tamed is None
 
 
-@pytest.mark.parametrize("name", ["log_loss", "logloss", "neg_log_loss"])
+@pytest.mark.parametrize("name", ["log_loss", "logloss", "neg_log_loss", "neg_logloss"])
 @pytest.mark.parametrize("positive", [0, 1])
 def test_doubt_is_cut_in_two_classes(name: str, positive: int) -> None:
     """The candidate gives the truth 0.01, 0.02, 0.9, 0.6, the baseline 0.1 at least: the candidate then gives 0.1, 0.1, 0.9, 0.6."""
@@ -245,6 +245,17 @@ def test_doubt_is_cut_in_two_classes(name: str, positive: int) -> None:
     assert abs(comparison.tamed.candidate) == pytest.approx(-np.log([0.1, 0.1, 0.9, 0.6]).mean())
     assert abs(comparison.candidate) == pytest.approx(-np.log(of_truth).mean())
     assert comparison.tamed.baseline == comparison.baseline
+
+
+@pytest.mark.parametrize("doubted", [0, 1])
+def test_doubt_is_cut_whichever_class_it_is_of(doubted: int) -> None:
+    truth = np.array([0, 1, 0, 1])
+    of_truth, known = np.array([0.8, 0.7, 0.6, 0.9]), np.array([0.5, 0.6, 0.2, 0.7])
+    of_truth[doubted] = 0.05
+    ours, theirs = (Answers(truth, np.where(truth == 1, share, 1 - share)) for share in (of_truth, known))
+    comparison = compare(measure("log_loss"), Paired("classification", "id", None, truth, (0, 1), 1, ours, theirs))
+    assert comparison.tamed is not None
+    assert comparison.tamed.candidate == pytest.approx(-np.log(np.maximum(of_truth, 0.2)).mean())
 
 
 def test_doubt_is_cut_in_three_classes() -> None:
@@ -325,6 +336,18 @@ def test_rounding_is_no_difference() -> None:
     last_bits = np.nextafter(errors, np.inf)
     comparison = absolute_errors(last_bits.tolist(), errors.tolist())
     assert comparison.standard_error == 0
+
+
+def test_rounding_of_errors_that_are_all_alike_is_no_difference() -> None:
+    noise = np.random.default_rng(1).normal(0, 1e-14, (2, 60))
+    assert absolute_errors((1 + noise[0]).tolist(), (1 + noise[1]).tolist()).standard_error == 0
+
+
+def test_a_difference_in_the_ninth_digit_is_one() -> None:
+    rng = np.random.default_rng(1)
+    errors = rng.gamma(2, 1, 60)
+    comparison = absolute_errors((errors * (1 + rng.normal(0, 1e-8, 60))).tolist(), errors.tolist())
+    assert 0 < comparison.standard_error < 1e-7
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -159,7 +159,7 @@ def check_invariance(model: Model, rows: Rows, wanted: Mapping[str, Any], tolera
     if column not in (getattr(model, "inputs", None) or [column]):
         observed += "; the model does not look at it"
     limit = at_most(allowed)
-    return check(f"invariant to {column}", changed.mean() <= allowed, observed, limit, str(wanted["severity"]))
+    return check(f"invariant to {column}", bool(changed.mean() <= allowed), observed, limit, str(wanted["severity"]))
 
 
 def changeable(rows: Rows, column: str, key: str) -> pd.DataFrame:
