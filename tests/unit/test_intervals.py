@@ -310,6 +310,13 @@ def test_few_groups_need_the_quantile_of_student(freedom: float, confidence: flo
     )
 
 
+@pytest.mark.parametrize(("confidence", "error"), [(0.2, 5e-11), (0.5, 2e-10), (0.8, 3e-10), (0.9, 9e-10), (0.95, 3e-9), (0.99, 4e-8)])
+def test_the_quantile_of_student_is_as_exact_as_its_series(confidence: float, error: float) -> None:
+    """The first term that the series leaves out, at 50 degrees of freedom."""
+    half = by_hand(0.0, 1.0, freedom=50).interval(confidence)[1]
+    assert half == pytest.approx(stats.t.ppf((1 + confidence) / 2, 50), abs=error)
+
+
 def test_a_loss_that_falls_is_a_change_for_the_better() -> None:
     assert absolute_errors([1, 2], [2, 4]).change == 1.5
 
