@@ -39,8 +39,6 @@ _MOST_TOLD = 3
 _TURNS = frozenset({"head_ref_force_pushed", "base_ref_changed", "automatic_base_change_succeeded"})
 """Events after which an old commit may stand here again, or be judged by another base."""
 
-_NO_CHECK = "no check on this commit tells when it was judged. It comes with the first verdict; a fork's pull request gets none."
-
 _LADDER = ("none", "read", "triage", "write", "maintain", "admin")
 _ATTEMPT = re.compile(rf"{COMMAND}(?:[ \t]+(?P<reason>[^\r\n]*))?(?:[\r\n]|$)")
 
@@ -146,9 +144,7 @@ def find_label(label: str, pull: PullRequest, events: Iterable[TimelineEvent], s
     if latest.is_bot or not latest.actor:
         return None, f"The label `{label}` does not count: `{latest.actor or 'a deleted user'}` set it, and a person must."
     moment = _moment(latest.created_at)
-    if since is None:
-        return None, f"The label `{label}` does not count: {_NO_CHECK}"
-    if moment is None or moment <= since:
+    if since is None or moment is None or moment <= since:
         return None, f"The label `{label}` does not count: it was set before there was a verdict on this commit. {again}"
     return latest.actor, ""
 
@@ -202,9 +198,7 @@ def _acceptance(attempt: Attempt, matter: Matter) -> Acceptance:
 def _refusal(attempt: Attempt, matter: Matter, since: datetime | None) -> str:
     """Why an attempt does not count, whoever made it; empty when it may."""
     created = _moment(attempt.comment.created_at)
-    if since is None:
-        return _NO_CHECK.rstrip(".")
-    if created is None or created <= since:
+    if since is None or created is None or created <= since:
         return f"the comment is older than the verdict on {_short(matter)}, and cannot speak of it"
     if attempt.comment.updated_at != attempt.comment.created_at:
         return "the comment was edited, so a new one is needed"
