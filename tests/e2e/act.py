@@ -34,6 +34,10 @@ class ActError(RuntimeError):
     """act could not run the workflow at all. The message carries what it printed."""
 
 
+class NothingToDoError(ActError):
+    """No job was started: the event starts none, or no job's condition holds."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """A step has started (`outcome` is None) or ended."""
@@ -221,7 +225,8 @@ class Runner:
             timeout: in seconds; then the run is stopped.
 
         Raises:
-            ActError: no job was started, or the time ran out.
+            NothingToDoError: no job was started.
+            ActError: the time ran out.
         """
         folder = self.folder / "runs" / str(run_id)
         folder.mkdir(parents=True)
@@ -275,7 +280,7 @@ class Runner:
         if late:
             raise ActError(f"run {run_id} took more than {timeout:.0f} s and was stopped in:\n{_last_steps(reader.jobs)}")
         if not reader.jobs:
-            raise ActError(f"act started no job of {workflow}:\n{log.read_text(errors='replace')[-6000:]}")
+            raise NothingToDoError(f"act started no job of {workflow}:\n{log.read_text(errors='replace')[-6000:]}")
         for job in reader.jobs.values():
             job.conclusion = job.conclusion or "failure"
         return Run(run_id, event_name, head_sha, process.returncode, time.monotonic() - started, reader.jobs, folder.absolute())

@@ -8,12 +8,14 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from .workflow_runs import WorkflowRuns
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "date", "server"}
 
@@ -80,7 +82,9 @@ class FrontDoor:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.user_tokens: set[str] = set()
-        self.installation_tokens: set[str] = set()
+        #: What each token of a workflow may do, as the API names it: `{"pull_requests": "read"}`.
+        self.installation_tokens: dict[str, Mapping[str, str]] = {}
+        self.workflow_runs = WorkflowRuns()
         self._upstream_port = upstream_port
         self._pull_request = pull_request
         self._has_commit = has_commit
@@ -134,7 +138,7 @@ class FrontDoor:
             fault.times -= 1
         if fault is not None and not fault.after_the_work:
             status, answered, answer = _refusal(fault.status, "Broken on purpose")
-        elif token and token not in self.user_tokens | self.installation_tokens and not token.startswith("eyJ"):
+        elif token and token not in self.user_tokens | self.installation_tokens.keys() and not token.startswith("eyJ"):
             # The emulator takes an unknown token for its default user.
             status, answered, answer = _refusal(401, "Bad credentials")
         elif path == "/user" and token in self.installation_tokens:
@@ -143,7 +147,8 @@ class FrontDoor:
         elif refusal := self._too_much(method, path, body):
             status, answered, answer = _refusal(422, refusal)
         else:
-            status, answered, answer = self._ask_upstream(method, target, headers, body)
+            ours = self._workflow_runs(method, target, token)
+            status, answered, answer = ours or self._ask_upstream(method, target, headers, body)
             if status == 200:
                 self._note_labels(method, path, headers if human else None, body)
                 self._note_edit(method, path)
@@ -171,6 +176,19 @@ class FrontDoor:
             return response.status, answered, answer
         finally:
             upstream.close()
+
+    def _workflow_runs(self, method: str, target: str, token: str) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        """The emulator keeps runs of its own, apart from those of act. None for a path that is not about runs."""
+        url = urlsplit(target)
+        found = re.fullmatch(r"/repos/[^/]+/[^/]+/actions/(.+)", url.path)
+        if found is None:
+            return None
+        may = self.installation_tokens.get(token, {"actions": "write"}).get("actions", "none")
+        if may == "none" or (may == "read" and method != "GET"):
+            return _refusal(403, "Resource not accessible by integration")
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        status, content = self.workflow_runs.answer(method, unquote(found[1]), query)
+        return _json(status, content)
 
     def _note_labels(self, method: str, path: str, person: dict[str, str] | None, body: bytes) -> None:
         """Keep who set and took off labels: the emulator tells it of issues alone. `person` are the headers of a person's request."""
@@ -246,5 +264,8 @@ class FrontDoor:
 
 
 def _refusal(status: int, message: str) -> tuple[int, list[tuple[str, str]], bytes]:
-    content = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
+    return _json(status, {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)})
+
+
+def _json(status: int, content: object) -> tuple[int, list[tuple[str, str]], bytes]:
     return status, [("Content-Type", "application/json; charset=utf-8")], json.dumps(content).encode()

@@ -208,7 +208,7 @@ class GitHub:
         wanted = {name.replace("-", "_"): level for name, level in permissions.items()}
         answer = self.call("POST", f"/app/installations/{APP_ID}/access_tokens", {"permissions": wanted}, bearer=self._app_assertion())
         token = str(answer["token"])
-        self.door.installation_tokens.add(token)
+        self.door.installation_tokens[token] = wanted
         return token
 
     # What came of it

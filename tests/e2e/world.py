@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeAlias
 
-from .act import Progress, Run, Runner, copy_toolkit
+from .act import NothingToDoError, Progress, Run, Runner, copy_toolkit
 from .git import Repository, git
 from .github import DEVELOPER, ORGANISATION, STRANGER, CheckRun, Comment, GitHub, PullRequest, emulate_script
 from .mlflow_server import MlflowServer
@@ -30,6 +30,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 #: What the workflow of the template grants, and so what its token may do.
 PERMISSIONS = {"contents": "read", "pull-requests": "write", "checks": "write"}
+
+#: What starts failed jobs again after a comment or a label, and what that may do.
+ACCEPT = ".github/workflows/model-accept.yml"
+ACCEPT_PERMISSIONS = {"actions": "write", "pull-requests": "read"}
 
 #: New content of a file, how to get it from the old one, or None to delete the file.
 Edit: TypeAlias = str | bytes | Callable[[str], str] | None
@@ -167,26 +171,66 @@ class World:
         variables = {"GITHUB_REF": f"refs/heads/{branch}", "GITHUB_REF_NAME": branch}
         return self.run_event("push", event, commit=head, head_sha=head, variables=variables, **options)
 
-    def run_pull_request(self, pull: PullRequest, *, action: str = "synchronize", head: str | None = None, **options: Any) -> Run:
+    def run_pull_request(
+        self,
+        pull: PullRequest,
+        *,
+        action: str = "synchronize",
+        head: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Run:
         """Run the workflow for the pull request's present head, on its test merge with the base, as GitHub does.
 
-        With `head`, run it for that earlier commit, as when an old run is started again. Further arguments are those of
-        `run_event`; a fork's pull request is one with `permissions={"contents": "read"}`.
+        With `head`, run it for that earlier commit, as when an old run is started again. `payload` is what the event carries
+        besides the pull request. Further arguments are those of `run_event`; a fork's pull request is one with
+        `permissions={"contents": "read"}`.
 
         Raises:
             GitError: head and base conflict.
         """
         base, head = self.repository.tip(pull.base), head or self.repository.tip(pull.branch)
         merge = self.repository.test_merge(pull.number, base, head)
-        payload = self.github.pull_request_json(pull.number)
-        payload["base"]["sha"], payload["head"]["sha"] = base, head
-        payload["merge_commit_sha"] = merge
-        event = {"action": action, "number": pull.number, "pull_request": payload}
+        described = self.github.pull_request_json(pull.number)
+        described["base"]["sha"], described["head"]["sha"] = base, head
+        described["merge_commit_sha"] = merge
+        event = {"action": action, "number": pull.number, "pull_request": described, **(payload or {})}
         variables = {
             "GITHUB_REF": f"refs/pull/{pull.number}/merge", "GITHUB_REF_NAME": f"{pull.number}/merge",
             "GITHUB_BASE_REF": pull.base, "GITHUB_HEAD_REF": pull.branch,
         }  # fmt: skip
         return self.run_event("pull_request", event, commit=merge, head_sha=head, variables=variables, **options)
+
+    def run_comment(self, pull: PullRequest, comment: Comment) -> Run | None:
+        """Run what a new comment on a pull request starts, on the default branch as GitHub does; None where no job was due."""
+        head = self.repository.tip(pull.base)
+        event = {
+            "action": "created",
+            "issue": {"number": pull.number, "pull_request": {"url": f"{self.github.url}/repos/{self.full_name}/pulls/{pull.number}"}},
+            "comment": {
+                "id": comment.id, "body": comment.body, "created_at": comment.created_at,
+                "user": {"login": comment.author, "type": comment.author_type},
+            },
+        }  # fmt: skip
+        variables = {"GITHUB_REF": f"refs/heads/{pull.base}", "GITHUB_REF_NAME": pull.base}
+        options: dict[str, Any] = {"workflow": ACCEPT, "permissions": ACCEPT_PERMISSIONS, "variables": variables}
+        try:
+            return self.run_event("issue_comment", event, commit=head, head_sha=head, **options)
+        except NothingToDoError:
+            return None
+
+    def run_label(self, pull: PullRequest, label: str, author: str, *, head_repository: str = "") -> Run | None:
+        """Run what a label starts that was just set on a pull request; None where no job was due.
+
+        `head_repository` is where the branch is, if it is a fork's.
+        """
+        described = self.github.pull_request_json(pull.number)
+        described["head"]["repo"]["full_name"] = head_repository or self.full_name
+        payload = {"pull_request": described, "label": {"name": label}, "sender": {"login": author, "type": "User"}}
+        try:
+            return self.run_pull_request(pull, action="labeled", payload=payload, workflow=ACCEPT, permissions=ACCEPT_PERMISSIONS)
+        except NothingToDoError:
+            return None
 
     def run_event(
         self,
@@ -216,7 +260,8 @@ class World:
             timeout: in seconds.
 
         Raises:
-            ActError: no job was started, or the time ran out.
+            NothingToDoError: no job was started.
+            ActError: the time ran out.
         """
         tracking = {"MLFLOW_TRACKING_URI": self.mlflow_uri} if self._with_mlflow else {}
         self._last_run += 1
@@ -227,9 +272,13 @@ class World:
         git(source, "checkout", "--quiet", "--detach", commit)
         repository = self.github.repository_json()
         # The id tells the workspaces of this run from those of other worlds.
-        sender = {"login": DEVELOPER, "type": "User", "node_id": f"{self.folder.name}-{run_id}"}
+        sender = {"login": DEVELOPER, "type": "User", **event.get("sender", {}), "node_id": f"{self.folder.name}-{run_id}"}
+        file = Path(workflow or self.workflow).name
+        pulls = (event["number"],) if "number" in event else ()
+        known = self.github.door.workflow_runs.begin(run_id, file, name, head_sha, pulls)
+        conclusion = "skipped"
         try:
-            return self._runner.run(
+            run = self._runner.run(
                 run_id,
                 source=source,
                 event_name=name,
@@ -249,7 +298,10 @@ class World:
                 timeout=timeout,
                 progress=self._progress,
             )
+            conclusion = "success" if run.succeeded else "failure"
+            return run
         finally:
+            known.finish(conclusion)
             shutil.rmtree(source, ignore_errors=True)
 
     # What came of it

@@ -1,0 +1,101 @@
+"""The runs of the team's workflows as GitHub's API tells of them: `front_door` answers with it."""
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+def now() -> str:
+    """This moment, as the API writes it; GitHub leaves the milliseconds out."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class WorkflowRun:
+    """One run with its latest attempt. `file` is the workflow's file name."""
+
+    id: int
+    file: str
+    event: str
+    head_sha: str
+    number: int
+    pull_requests: tuple[int, ...] = ()
+    status: str = "in_progress"
+    conclusion: str | None = None
+    attempt: int = 1
+    started_at: str = field(default_factory=now)
+
+    def finish(self, conclusion: str) -> None:
+        """End the latest attempt."""
+        self.status, self.conclusion = "completed", conclusion
+
+    def start_again(self) -> None:
+        """Begin another attempt, which waits for a runner."""
+        self.status, self.conclusion = "queued", None
+        self.attempt, self.started_at = self.attempt + 1, now()
+
+    def as_json(self) -> dict[str, Any]:
+        """What the API shows of it, as far as anybody asks for it."""
+        return {
+            "id": self.id, "run_number": self.number, "run_attempt": self.attempt, "run_started_at": self.started_at,
+            "path": f".github/workflows/{self.file}", "event": self.event, "head_sha": self.head_sha,
+            "status": self.status, "conclusion": self.conclusion,
+            "pull_requests": [{"number": number} for number in self.pull_requests],
+            "html_url": f"https://github.com/runs/{self.id}",
+        }  # fmt: skip
+
+
+class WorkflowRuns:
+    """All runs of one repository."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, WorkflowRun] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run_id: int, file: str, event: str, head_sha: str, pull_requests: tuple[int, ...] = ()) -> WorkflowRun:
+        """Note a run that begins now."""
+        number = 1 + sum(run.file == file for run in self._runs.values())
+        run = WorkflowRun(run_id, file, event, head_sha, number, pull_requests)
+        self._runs[run_id] = run
+        return run
+
+    def of(self, run_id: int) -> WorkflowRun:
+        """The run with this id."""
+        return self._runs[run_id]
+
+    def answer(self, method: str, path: str, query: Mapping[str, str]) -> tuple[int, object]:
+        """Status and content for a request below `/repos/{owner}/{repo}/actions/`.
+
+        Source: https://docs.github.com/en/rest/actions/workflow-runs, and https://github.com/cli/cli/issues/9221 for what GitHub
+        says of a run that is going on.
+        """
+        if method == "GET" and (found := re.fullmatch(r"workflows/([^/]+)/runs", path)):
+            if found[1] not in {run.file for run in self._runs.values()}:
+                return 404, {"message": "Not Found"}
+            return 200, self._page(found[1], query)
+        if method == "POST" and (found := re.fullmatch(r"runs/(\d+)/rerun-failed-jobs", path)):
+            return self._start_failed_jobs(int(found[1]))
+        return 404, {"message": "Not Found"}
+
+    def _page(self, file: str, query: Mapping[str, str]) -> dict[str, Any]:
+        def is_wanted(run: WorkflowRun) -> bool:
+            asked = {"head_sha": run.head_sha, "event": run.event, "status": run.status}
+            return run.file == file and all(query.get(key, value) == value for key, value in asked.items())
+
+        wanted = sorted(filter(is_wanted, self._runs.values()), key=lambda run: run.number, reverse=True)
+        return {"total_count": len(wanted), "workflow_runs": [run.as_json() for run in wanted]}
+
+    def _start_failed_jobs(self, run_id: int) -> tuple[int, object]:
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None:
+                return 404, {"message": "Not Found"}
+            if run.status != "completed":
+                return 403, {"message": "This workflow is already running"}
+            if run.conclusion == "success":
+                return 403, {"message": "This workflow run cannot be retried"}
+            run.start_again()
+            return 201, {}
