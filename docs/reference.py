@@ -90,7 +90,7 @@ def action_page(name: str) -> str:
         _about(name, action),
         "## Use",
         _usage(name, action),
-        f"The same at a terminal: `modelship {name}`, with inputs as options (`--config {_default_config(action)}`).",
+        _at_a_terminal(name, action),
         "## Inputs",
         _inputs(action),
         "## Outputs",
@@ -111,8 +111,12 @@ def _about(name: str, action: Mapping[str, Any]) -> str:
     return f"{description} {more}".strip()
 
 
-def _default_config(action: Mapping[str, Any]) -> str:
-    return str(action["inputs"].get("config", {}).get("default", "modelship.yaml"))
+def _at_a_terminal(name: str, action: Mapping[str, Any]) -> str:
+    """How to call the command by hand; nothing for one that follows no configuration, but the event of a workflow run."""
+    config = action["inputs"].get("config")
+    if config is None:
+        return ""
+    return f"The same at a terminal: `modelship {name}`, with inputs as options (`--config {config['default']}`)."
 
 
 def _usage(name: str, action: Mapping[str, Any]) -> str:

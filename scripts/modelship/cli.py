@@ -18,6 +18,7 @@ COMMANDS = {
     "metric-gate": "Judge the candidate against the baseline.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
+    "accept": "Judge a pull request again after the approval label or a comment.",
     "schema": "Print the JSON Schema of modelship.yaml.",
 }
 

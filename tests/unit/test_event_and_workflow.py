@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelship.core import workflow
 from modelship.core.errors import BadInput, Problem
-from modelship.core.event import Event, read_event
+from modelship.core.event import Event, Word, read_event, read_word
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -55,6 +55,66 @@ def test_the_first_push_has_nothing_before(tmp_path: Path) -> None:
 def test_a_merge_group(tmp_path: Path) -> None:
     event = read_event(environ(tmp_path, "merge_group", {"merge_group": {"head_sha": MERGE, "base_sha": BASE}}))
     assert (event.head, event.base, event.is_pull_request) == (MERGE, BASE, False)
+
+
+COMMENTED: dict[str, Any] = {
+    "action": "created",
+    "issue": {"number": 7, "pull_request": {"url": "https://api.github.com/repos/team/model/pulls/7"}},
+    "comment": {"body": "/accept-regression why", "created_at": "2026-01-02T03:04:05Z", "user": {"login": "mona", "type": "User"}},
+}
+LABELLED: dict[str, Any] = {
+    "action": "labeled",
+    "label": {"name": "approved"},
+    "pull_request": {"number": 7, "updated_at": "2026-01-02T03:04:05Z", "head": {"sha": HEAD}, "base": {"sha": BASE}},
+    "sender": {"login": "mona", "type": "User"},
+}
+
+
+def test_a_comment_on_a_pull_request_is_a_word(tmp_path: Path) -> None:
+    word = read_word(environ(tmp_path, "issue_comment", COMMENTED))
+    assert word == Word(7, "mona", False, "2026-01-02T03:04:05Z", comment="/accept-regression why")
+
+
+def test_a_label_on_a_pull_request_is_a_word(tmp_path: Path) -> None:
+    word = read_word(environ(tmp_path, "pull_request", LABELLED))
+    assert word == Word(7, "mona", False, "2026-01-02T03:04:05Z", label="approved")
+
+
+@pytest.mark.parametrize("user", [{"login": "helper", "type": "Bot"}, {"login": "github-actions[bot]"}])
+def test_a_bot_is_known_as_one(tmp_path: Path, user: dict[str, str]) -> None:
+    said = read_word(environ(tmp_path, "issue_comment", {**COMMENTED, "comment": {**COMMENTED["comment"], "user": user}}))
+    set_ = read_word(environ(tmp_path, "pull_request", {**LABELLED, "sender": user}))
+    assert said is not None
+    assert said.is_bot
+    assert set_ is not None
+    assert set_.is_bot
+
+
+def test_a_deleted_user_has_no_name(tmp_path: Path) -> None:
+    word = read_word(environ(tmp_path, "issue_comment", {**COMMENTED, "comment": {**COMMENTED["comment"], "user": None}}))
+    assert word is not None
+    assert word.author == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("issue_comment", {**COMMENTED, "issue": {"number": 7}}),
+        ("issue_comment", {**COMMENTED, "action": "edited"}),
+        ("pull_request", {**LABELLED, "action": "unlabeled"}),
+        ("pull_request_target", LABELLED),
+        ("push", {}),
+    ],
+)
+def test_other_events_are_no_word(tmp_path: Path, name: str, payload: Any) -> None:
+    assert read_word(environ(tmp_path, name, payload)) is None
+
+
+@pytest.mark.parametrize("number", ["7", None, 7.5])
+def test_a_word_on_no_pull_request_is_bad_input(tmp_path: Path, number: Any) -> None:
+    payload = {**COMMENTED, "issue": {**COMMENTED["issue"], "number": number}}
+    with pytest.raises(BadInput, match="not what GitHub writes"):
+        read_word(environ(tmp_path, "issue_comment", payload))
 
 
 @pytest.mark.parametrize("name", ["workflow_dispatch", "schedule", "workflow_run"])

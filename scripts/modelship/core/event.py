@@ -48,6 +48,18 @@ class Event(msgspec.Struct, frozen=True):
         return self.pull_request is not None
 
 
+class Word(msgspec.Struct, frozen=True):
+    """What somebody has just said on a pull request: a comment that was written, or a label that was set."""
+
+    pull_request: int
+    author: str
+    is_bot: bool
+    said_at: str
+    """ISO 8601, UTC, to the second."""
+    comment: str | None = None
+    label: str | None = None
+
+
 def read_event(environ: Mapping[str, str] = os.environ) -> Event:
     """The event of this run from the variables and the event file that GitHub sets. Raises BadInput on a broken event file."""
     if not environ.get("GITHUB_REPOSITORY") or not environ.get("GITHUB_EVENT_NAME"):
@@ -76,6 +88,28 @@ def read_event(environ: Mapping[str, str] = os.environ) -> Event:
         server_url=environ.get("GITHUB_SERVER_URL") or _SERVER_URL,
         api_url=environ.get("GITHUB_API_URL") or _API_URL,
     )
+
+
+def read_word(environ: Mapping[str, str] = os.environ) -> Word | None:
+    """The word that started this run; None where another event did. Raises BadInput on a broken event file."""
+    payload = _payload(environ.get("GITHUB_EVENT_PATH"))
+    match environ.get("GITHUB_EVENT_NAME"), payload.get("action"):
+        case "issue_comment", "created" if _at(payload, "issue", "pull_request"):
+            number, author = _at(payload, "issue", "number"), _at(payload, "comment", "user")
+            said_at, comment, label = _at(payload, "comment", "created_at"), _at(payload, "comment", "body") or "", None
+        case "pull_request", "labeled":
+            number, author = _at(payload, "pull_request", "number"), payload.get("sender")
+            # The event does not date the label, and setting it is the last thing that happened to the pull request.
+            said_at, comment, label = _at(payload, "pull_request", "updated_at"), None, _at(payload, "label", "name") or ""
+        case _:
+            return None
+    login = str(_at(author, "login") or "")
+    is_bot = _at(author, "type") == "Bot" or login.endswith("[bot]")
+    told = {"pull_request": number, "author": login, "is_bot": is_bot, "said_at": said_at, "comment": comment, "label": label}
+    try:
+        return msgspec.convert(told, Word)
+    except msgspec.ValidationError as error:
+        raise bad_input(f"GITHUB_EVENT_PATH is not what GitHub writes for this event: {error}.") from None
 
 
 def _payload(path: str | None) -> dict[str, Any]:

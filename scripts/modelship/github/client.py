@@ -86,6 +86,24 @@ class CheckRun:
 
 
 @dataclass(frozen=True)
+class WorkflowRun:
+    """A run of a workflow, as its latest attempt stands."""
+
+    id: int
+    number: int
+    """What people call it: `run 42`."""
+    attempt: int
+    started_at: str
+    """ISO 8601, UTC, to the second: when the latest attempt began."""
+    status: str
+    conclusion: str
+    """GitHub's word; empty until the run is completed."""
+    url: str
+    pull_requests: frozenset[int]
+    """Numbers; none where the head is in a fork, which GitHub does not tell."""
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What a completed check run says. `conclusion` is GitHub's word, `summary` is Markdown of at most 65,535 characters."""
 
@@ -204,6 +222,16 @@ class GitHub:
         """Replace what a check run says."""
         return _check_run(self._call("PATCH", f"{self._repository}/check-runs/{check_run_id}", result.as_json()))
 
+    def workflow_runs(self, workflow: str, head: str) -> Iterator[WorkflowRun]:
+        """The runs of a workflow, by its file name, for pull requests that stand at `head`."""
+        path = f"{self._repository}/actions/workflows/{quote(workflow, safe='')}/runs"
+        for found in self._pages(path, "workflow_runs", {"head_sha": head, "event": "pull_request"}):
+            yield _workflow_run(found)
+
+    def rerun_failed_jobs(self, run_id: int) -> None:
+        """Start the failed jobs of a completed run again, and those that need them. Refused with 403 while the run is going on."""
+        self._call("POST", f"{self._repository}/actions/runs/{run_id}/rerun-failed-jobs")
+
     def _pages(self, path: str, key: str | None = None, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         for page in range(1, _MAX_PAGES + 1):
             headers, answer = self._ask("GET", path, {**(parameters or {}), "per_page": _PAGE, "page": page})
@@ -268,4 +296,17 @@ def _check_run(found: dict[str, Any]) -> CheckRun:
         found.get("html_url") or "",
         found.get("started_at") or "",
         found.get("completed_at") or "",
+    )
+
+
+def _workflow_run(found: dict[str, Any]) -> WorkflowRun:
+    return WorkflowRun(
+        int(found["id"]),
+        int(found["run_number"]),
+        int(found.get("run_attempt") or 1),
+        found.get("run_started_at") or "",
+        found.get("status") or "",
+        found.get("conclusion") or "",
+        found.get("html_url") or "",
+        frozenset(int(pull["number"]) for pull in found.get("pull_requests") or ()),
     )

@@ -40,6 +40,9 @@ _TURNS = frozenset({"head_ref_force_pushed", "base_ref_changed", "automatic_base
 """Events after which an old commit may stand here again, or be judged by another base."""
 
 _LADDER = ("none", "read", "triage", "write", "maintain", "admin")
+LEAST_ROLE = "write"
+"""The lowest role that `gate.accept-regression` can name."""
+
 _ATTEMPT = re.compile(rf"{COMMAND}(?:[ \t]+(?P<reason>[^\r\n]*))?(?:[\r\n]|$)")
 
 
@@ -121,8 +124,8 @@ def speaks_since(runs: Iterable[CheckRun], events: Iterable[TimelineEvent]) -> d
 
     A later run updates the check run, and what it said first stays the earlier of its two times.
     """
-    published = [moment for run in runs for moment in (_moment(run.started_at), _moment(run.completed_at)) if moment]
-    turns = [_moment(event.created_at) for event in events if event.event in _TURNS]
+    published = [moment for run in runs for moment in (moment_of(run.started_at), moment_of(run.completed_at)) if moment]
+    turns = [moment_of(event.created_at) for event in events if event.event in _TURNS]
     if not published or None in turns:
         return None
     return max([min(published), *(moment for moment in turns if moment)])
@@ -143,10 +146,20 @@ def find_label(label: str, pull: PullRequest, events: Iterable[TimelineEvent], s
         return None, f"The label `{label}` does not count: GitHub does not tell who set it. {again}"
     if latest.is_bot or not latest.actor:
         return None, f"The label `{label}` does not count: `{latest.actor or 'a deleted user'}` set it, and a person must."
-    moment = _moment(latest.created_at)
+    moment = moment_of(latest.created_at)
     if since is None or moment is None or moment <= since:
         return None, f"The label `{label}` does not count: it was set before there was a verdict on this commit. {again}"
     return latest.actor, ""
+
+
+def is_attempt(text: str) -> bool:
+    """Whether a comment's first line is the command, with or without a reason."""
+    return _ATTEMPT.match(text) is not None
+
+
+def suffices(role: str, least: str) -> bool:
+    """Whether who has `role` may do what takes `least`; both as `GitHub.permission` names them."""
+    return _LADDER.index(role) >= _LADDER.index(least)
 
 
 def find_attempts(comments: Iterable[Comment]) -> list[Attempt]:
@@ -182,7 +195,7 @@ def find_acceptance(
                 break
             if author not in permissions:
                 permissions[author] = permission_of(author)
-            if _LADDER.index(permissions[author]) >= _LADDER.index(least):
+            if suffices(permissions[author], least):
                 own = [f"`{author}` accepted the regression of their own pull request."] if author == pull.author else []
                 return _acceptance(attempt, matter), own
             refusal = f"they have `{permissions[author]}` here, and `{least}` is needed"
@@ -197,7 +210,7 @@ def _acceptance(attempt: Attempt, matter: Matter) -> Acceptance:
 
 def _refusal(attempt: Attempt, matter: Matter, since: datetime | None) -> str:
     """Why an attempt does not count, whoever made it; empty when it may."""
-    created = _moment(attempt.comment.created_at)
+    created = moment_of(attempt.comment.created_at)
     if since is None or created is None or created <= since:
         return f"the comment is older than the verdict on {_short(matter)}, and cannot speak of it"
     if attempt.comment.updated_at != attempt.comment.created_at:
@@ -215,7 +228,7 @@ def _short(matter: Matter) -> str:
     return matter.head[:7]
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     """A moment that GitHub tells, or None for what is none."""
     try:
         moment = datetime.fromisoformat(text)

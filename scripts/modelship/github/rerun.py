@@ -1,0 +1,123 @@
+"""Judge a pull request again after somebody's word: the approval label, or the comment `/accept-regression <reason>`.
+
+Whether the word counts, the gate says when it runs again (`consent`), and its comment tells. Here is decided who may start that.
+An attempt of the run that began after the word has heard it. So however often this is asked, and whoever else starts the run
+meanwhile, each word is heard, and starts the run once at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from modelship.core.errors import BadInput, bad_input, infrastructure
+from modelship.core.event import Word
+from modelship.github.client import GitHub, RefusedError, UnansweredError, WorkflowRun
+from modelship.github.consent import COMMAND, LEAST_ROLE, is_attempt, moment_of, suffices
+from modelship.github.retry import patiently
+
+PAUSE = 10.0
+"""Seconds between two looks at a run that is going on."""
+
+LOOKS = 90
+"""A quarter of an hour: judging takes minutes, training may take hours."""
+
+_RIGHTS = "Give the job `permissions: {actions: write, pull-requests: read}`."
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What judges a team's pull requests: the workflow's file name, and the label that approves."""
+
+    workflow: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a word."""
+
+    sentence: str
+    run_url: str = ""
+    """The run that hears it; empty where none does."""
+
+
+def judge_again(github: GitHub, word: Word, judging: Judging, sleep: Callable[[float], None] = time.sleep) -> Outcome:
+    """Start the failed jobs of the newest run on the pull request's head, unless it has heard the word.
+
+    Takes a token with `actions: write` and `pull-requests: read`. Raises BadInput where GitHub refuses or the run does not end,
+    InfrastructureError where GitHub does not answer.
+    """
+    try:
+        refusal = patiently(lambda: find_refusal(word, judging.label, github.permission), sleep)
+        if refusal:
+            return Outcome(refusal)
+        head = patiently(lambda: github.pull_request_head(word.pull_request), sleep)
+        for look in range(LOOKS):
+            if look:
+                sleep(PAUSE)
+            outcome = patiently(lambda: _look(github, word, judging.workflow, head), sleep)
+            if outcome:
+                return outcome
+    except RefusedError as error:
+        raise _refused(error, judging.workflow) from error
+    except UnansweredError as error:
+        raise infrastructure(f"GitHub did not answer ({error}).", "Run this job again.") from error
+    raise bad_input(
+        f"`{judging.workflow}` was still running on {head[:7]} after {LOOKS * PAUSE / 60:.0f} minutes.",
+        "Wait for its verdict, then comment or set the label again: a word that is older does not count.",
+    )
+
+
+def find_refusal(word: Word, label: str, permission_of: Callable[[str], str]) -> str:
+    """Why a word starts nothing; empty where it may. Labels are set by people with the role triage or a higher one alone."""
+    if word.is_bot or not word.author:
+        return f"`{word.author or 'a deleted user'}` said this, and a person must."
+    if word.comment is None:
+        return "" if (word.label or "").casefold() == label.casefold() else f"The label `{word.label}` is not `{label}`."
+    if not is_attempt(word.comment):
+        return f"The comment does not begin with `{COMMAND}`."
+    role = permission_of(word.author)
+    if suffices(role, LEAST_ROLE):
+        return ""
+    return f"`{word.author}` has `{role}` here, and `{LEAST_ROLE}` is needed to have a pull request judged again."
+
+
+def _look(github: GitHub, word: Word, workflow: str, head: str) -> Outcome | None:
+    """One look at the newest run, and a start where it is due; None while the run is going on."""
+    run = _newest(github.workflow_runs(workflow, head), word.pull_request)
+    if run is None:
+        return Outcome(f"There is no run of `{workflow}` on {head[:7]}.")
+    if _has_heard(run, word):
+        return Outcome(f"Run {run.number} hears it: attempt {run.attempt} began after it was said.", run.url)
+    if run.status != "completed":
+        return None
+    if run.conclusion != "failure":
+        return Outcome(f"Run {run.number} on {head[:7]} ended with `{run.conclusion}`: there is nothing to judge again.")
+    try:
+        github.rerun_failed_jobs(run.id)
+    except RefusedError as error:
+        if error.status == 403 and "already running" in error.message:
+            return None  # Somebody else has just started it.
+        raise
+    return Outcome(f"The failed jobs of run {run.number} were started again.", run.url)
+
+
+def _newest(runs: Iterable[WorkflowRun], pull_request: int) -> WorkflowRun | None:
+    """The latest run for this pull request: one commit may head several."""
+    ours = (run for run in runs if not run.pull_requests or pull_request in run.pull_requests)
+    return max(ours, key=lambda run: run.number, default=None)
+
+
+def _has_heard(run: WorkflowRun, word: Word) -> bool:
+    started, said = moment_of(run.started_at), moment_of(word.said_at)
+    return started is not None and said is not None and started > said
+
+
+def _refused(error: RefusedError, workflow: str) -> BadInput:
+    if error.status == 404:
+        # In a private repository this is also the answer to who may not see it.
+        remedy = f"Name the file of yours with the input `workflow`. If that is right: {_RIGHTS}"
+        return bad_input(f"GitHub shows no workflow `{workflow}` here ({error}).", remedy)
+    return bad_input(f"GitHub refused ({error}).", _RIGHTS if error.status in (401, 403) else "")
