@@ -125,9 +125,14 @@ def cells(moment: Moment, metric: str) -> list[str]:
 
 
 def record(run: Run, name: str) -> Any:
-    """A record of the only artifact with records in a run."""
-    (artifact,) = (artifact for artifact in run.artifacts.values() if not artifact.name.endswith(".html"))
+    """A record of what training, or the only job, handed over in a run."""
+    (artifact,) = (artifact for artifact in run.artifacts.values() if artifact.name.startswith(("modelship-evidence-", "records")))
     return json.loads((artifact.folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def verdict(run: Run) -> Any:
+    """The gate's record, as the judge keeps it for later workflows."""
+    return json.loads(run.artifacts[f"modelship-verdict-flight-delay-{run.head_sha}"].file.read_text(encoding="utf-8"))
 
 
 def conclusions(moment: Moment) -> dict[str, str | None]:

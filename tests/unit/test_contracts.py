@@ -336,12 +336,13 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
     jobs = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]
     kept = [step["with"] for job in jobs.values() for step in job["steps"] if "-artifact@" in step.get("uses", "")]
-    assert len(kept) == 3
+    assert len(kept) == 4
     for settings in kept:
         # An artifact without an archive is called what its file is called.
         named_after_content = "evidence-digest" in settings.get("name", "")
-        named_after_model = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
-        assert named_after_content or named_after_model
+        is_named_file = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
+        named_after_model = "-${{ steps.report.outputs.model }}-" in settings.get("name", "")
+        assert named_after_content or is_named_file or named_after_model
 
 
 @pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)

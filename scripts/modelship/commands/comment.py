@@ -76,7 +76,7 @@ def work(space: Workspace, options: Options) -> ExitCode:
     page = _write_files(space, report)
     workflow.say(terminal.render(report))
     workflow.say(f"\nReport page: {page}")
-    workflow.set_outputs({"conclusion": report.conclusion, "report": str(page)})
+    workflow.set_outputs({"conclusion": report.conclusion, "report": str(page), "model": report.model})
     if options.publish:
         _publish(report, space.event, options)
     if not any(records.values()):
