@@ -23,7 +23,7 @@ from .demo import BLOCKED, PASSED
 from .github import DEVELOPER, MAINTAINER, STRANGER, PullRequest
 from .markdown import plain
 from .moment import Moment, after
-from .world import CHECKOUT, Edit, World
+from .world import ACCEPT, CHECKOUT, Edit, World
 
 LABEL = "modelship-approved"
 UNSURE = "🟡"
@@ -75,6 +75,7 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     template = tmp_path_factory.mktemp("team") / "template"
     shutil.copytree(Path(__file__).parent / "small-team", template)
+    shutil.copy(CHECKOUT / "template-repo" / ACCEPT, template / ACCEPT)
     # The same files as the template's, so that the packages are installed once for all tests.
     for requirements in (CHECKOUT / "template-repo").glob("requirements*.txt"):
         shutil.copyfile(requirements, template / requirements.name)
@@ -211,6 +212,55 @@ def test_a_regression_is_accepted_by_a_maintainer_for_one_commit(team: Team) -> 
     assert pushed.headline.startswith(BLOCKED)
     assert record(pushed.run, "metric-gate")["acceptance"] is None
     assert f"older than the verdict on {pushed.run.head_sha[:7]}" in "\n".join(opening(pushed))
+
+
+# Judged again --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_judge_hears_a_maintainer_s_comment_once_and_a_stranger_s_never(team: Team) -> None:
+    world, github = team.world, team.world.github
+    pull, worse = team.propose("worse-again", {"params.yaml": lambda text: text.replace(*WORSE)})
+    assert conclusions(worse) == IS_BLOCKED, worse.run.log
+    run = github.door.workflow_runs.of(worse.run.id)
+
+    assert world.run_comment(pull, github.comment(pull.number, "Have you tried /accept-regression?", MAINTAINER)) is None
+    refused = world.run_comment(pull, github.comment(pull.number, "/accept-regression because I say so", STRANGER))
+    assert refused is not None
+    assert refused.succeeded, "a stranger paints nothing red"
+    assert (run.attempt, run.status) == (1, "completed")
+
+    reason = "The old model saw the arrival time; `$(touch hacked)` \"'; exit 1 #"
+    comment = github.comment(pull.number, f"/accept-regression {reason}", MAINTAINER)
+    for _ in range(2):  # Somebody runs the job that heard it again.
+        heard = world.run_comment(pull, comment)
+        assert heard is not None
+        assert heard.succeeded, heard.log
+        assert (run.attempt, run.status) == (2, "queued")
+
+    accepted = team.run(pull)
+    assert conclusions(accepted) == PASSES, accepted.run.log
+    assert verdict(worse.run)["status"] == "fail"
+    kept = verdict(accepted.run)
+    assert (kept["status"], kept["commit"]) == ("warn", accepted.run.head_sha)
+    assert (kept["acceptance"]["by"], kept["acceptance"]["reason"]) == (MAINTAINER, reason)
+
+
+def test_the_label_that_approves_has_the_run_judged_again(team: Team) -> None:
+    world, github = team.world, team.world.github
+    pull, loosened = team.propose("loosen-again", {"modelship.yaml": lambda text: text.replace("regression: 0.01", "regression: 0.2")})
+    assert conclusions(loosened) == IS_BLOCKED, loosened.run.log
+    run = github.door.workflow_runs.of(loosened.run.id)
+
+    github.set_label(pull.number, "help wanted", MAINTAINER)
+    assert world.run_label(pull, "help wanted", MAINTAINER) is None
+    github.set_label(pull.number, LABEL, MAINTAINER)
+    assert world.run_label(pull, LABEL, MAINTAINER, head_repository=f"{STRANGER}/small") is None, "its token could not start anything"
+    assert (run.attempt, run.status) == (1, "completed")
+
+    heard = world.run_label(pull, LABEL, MAINTAINER)
+    assert heard is not None
+    assert heard.succeeded, heard.log
+    assert (run.attempt, run.status) == (2, "queued")
 
 
 # The holdout ---------------------------------------------------------------------------------------------------------------------

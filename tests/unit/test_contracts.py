@@ -311,6 +311,14 @@ def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
+def test_what_a_comment_starts_runs_nothing_but_our_command() -> None:
+    """It runs with rights that the author of the comment need not have."""
+    (job,) = read(ROOT / ".github/workflows/model-accept.yml")["jobs"].values()
+    assert job["permissions"] == {"actions": "write", "pull-requests": "read"}
+    assert [step["uses"] for step in job["steps"]] == ["$/actions/accept"]
+    assert not [value for step in job["steps"] for value in step["with"].values() if "github.event" in value]
+
+
 def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
     steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
     names = [step["name"] for step in steps]
