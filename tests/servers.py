@@ -26,10 +26,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: Sequence[str | Path], url: str, log: Path) -> Iterator[str]:
+def server(command: Sequence[str | Path], url: str, log: Path, **environment: str) -> Iterator[str]:
     """Run a server until the block ends; the block starts when `url` answers anything at all."""
+    variables = {**os.environ, **environment}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, start_new_session=True)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, env=variables, start_new_session=True)
     try:
         _wait(process, url, log)
         yield url
@@ -99,5 +100,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         "1",
     ]
     command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
-    with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log") as url:
+    # Eight more processes, which nothing here uses and which take half of the time that the server needs to start.
+    no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", **no_jobs) as url:
         yield url.removesuffix("/health")
