@@ -32,14 +32,15 @@ stages:
 class Repository:
     """A project whose predictions and model DVC tracks at two commits, `base` and the one checked out."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self.root = project.directory
-        dvc(project, "init", "--quiet")
-        dvc(project, "remote", "add", "-d", "storage", "../storage")
-        project.write("dvc.yaml", PIPELINE)
-        self.base = self.train(BASE)
-        self.head = self.train(HEAD)
+    def __init__(self, project: Project, base: str) -> None:
+        self.project, self.base = project, base
+
+    @property
+    def root(self) -> Path:
+        return self.project.directory
+
+    def copy(self, directory: Path) -> Repository:
+        return Repository(self.project.copy(directory), self.base)
 
     @property
     def storage(self) -> Path:
@@ -73,14 +74,32 @@ class Repository:
         )
 
 
-@pytest.fixture
-def repository(project: Project, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", *KEYS):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(project.directory.parent))
-    repository = Repository(project)
+@pytest.fixture(scope="module")
+def trained(first_commit: Project, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """What every test's `repository` is a copy of."""
+    project = first_commit.copy(tmp_path_factory.mktemp("trained"))
+    dvc(project, "init", "--quiet")
+    dvc(project, "remote", "add", "-d", "storage", "../storage")
+    project.write("dvc.yaml", PIPELINE)
+    repository = Repository(project, "")
+    repository.base = repository.train(BASE)
+    repository.train(HEAD)
     repository.forget()
     return repository
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder without anybody's credentials."""
+    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", *KEYS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def repository(trained: Repository, home: Path) -> Repository:
+    return trained.copy(home)
 
 
 def located(found: Found) -> Located:
@@ -281,54 +300,61 @@ def test_a_pull_request_does_not_say_where_credentials_go(repository: Repository
     assert located(find_baseline("base", repository.places())).path is None, "at a terminal the work tree's is followed"
 
 
-@pytest.fixture
-def bucket(repository: Repository, s3: str) -> str:
-    """The repository's objects in a bucket, which the base commit's configuration names."""
+@pytest.fixture(scope="module")
+def moved_to_s3(trained: Repository, s3: str, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """What every test's `on_s3` is a copy of; all have one bucket, which they leave as it is."""
     from botocore.session import get_session
 
     name = uuid.uuid4().hex
     keys = {"aws_access_key_id": S3_KEY, "aws_secret_access_key": S3_SECRET, "region_name": "us-east-1"}
     get_session().create_client("s3", endpoint_url=s3, **keys).create_bucket(Bucket=name)
+    repository = trained.copy(tmp_path_factory.mktemp("on-s3"))
     dvc(repository.project, "pull", "--quiet")
     dvc(repository.project, "remote", "modify", "storage", "url", f"s3://{name}/data")
     dvc(repository.project, "remote", "modify", "storage", "endpointurl", s3)
     dvc(repository.project, "push", "--quiet", **KEYS)
     repository.base = repository.project.commit("move to S3")
     repository.forget()
-    return name
+    return repository
+
+
+@pytest.fixture
+def on_s3(moved_to_s3: Repository, home: Path) -> Repository:
+    """The repository with its objects in a bucket, which the base commit's configuration names."""
+    return moved_to_s3.copy(home)
 
 
 @pytest.mark.parametrize("pull_request", [False, True])
-def test_s3(repository: Repository, bucket: str, pull_request: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    places = repository.places(credentials=KEYS, pull_request=pull_request)
+def test_s3(on_s3: Repository, pull_request: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    places = on_s3.places(credentials=KEYS, pull_request=pull_request)
     assert content(located(find_baseline("base", places))) == HEAD
     assert S3_SECRET not in repr(places) + capsys.readouterr().out
 
 
-def test_s3_with_wrong_credentials_is_infrastructure(repository: Repository, bucket: str) -> None:
-    places = repository.places(credentials={**KEYS, "AWS_SECRET_ACCESS_KEY": "wrong"})
+def test_s3_with_wrong_credentials_is_infrastructure(on_s3: Repository) -> None:
+    places = on_s3.places(credentials={**KEYS, "AWS_SECRET_ACCESS_KEY": "wrong"})
     with pytest.raises(InfrastructureError, match="could not pull from storage"):
         located(find_baseline("base", places))
 
 
-def test_s3_that_does_not_answer_is_infrastructure(repository: Repository, bucket: str) -> None:
-    dvc(repository.project, "remote", "modify", "storage", "endpointurl", f"http://127.0.0.1:{free_port()}")
+def test_s3_that_does_not_answer_is_infrastructure(on_s3: Repository) -> None:
+    dvc(on_s3.project, "remote", "modify", "storage", "endpointurl", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(InfrastructureError):
-        located(find_baseline("base", repository.places(credentials={**KEYS, "AWS_MAX_ATTEMPTS": "1"})))
+        located(find_baseline("base", on_s3.places(credentials={**KEYS, "AWS_MAX_ATTEMPTS": "1"})))
 
 
-def test_settings_in_the_work_tree_are_followed_only_outside_of_pull_requests(repository: Repository, bucket: str) -> None:
-    mark = repository.root.parent / "ran"
-    dvc(repository.project, "remote", "modify", "storage", "configpath", "aws.ini")
-    repository.base = repository.project.commit("name a file with settings")
+def test_settings_in_the_work_tree_are_followed_only_outside_of_pull_requests(on_s3: Repository) -> None:
+    mark = on_s3.root.parent / "ran"
+    dvc(on_s3.project, "remote", "modify", "storage", "configpath", "aws.ini")
+    on_s3.base = on_s3.project.commit("name a file with settings")
     keys = f'{{"Version": 1, "AccessKeyId": "{S3_KEY}", "SecretAccessKey": "{S3_SECRET}"}}'
-    repository.project.write("keys.sh", f"touch '{mark}'\necho '{keys}'\n")
-    repository.project.write("aws.ini", f"[default]\nregion = us-east-1\ncredential_process = sh {repository.root}/keys.sh\n")
-    repository.project.commit("bring a program")
+    on_s3.project.write("keys.sh", f"touch '{mark}'\necho '{keys}'\n")
+    on_s3.project.write("aws.ini", f"[default]\nregion = us-east-1\ncredential_process = sh {on_s3.root}/keys.sh\n")
+    on_s3.project.commit("bring a program")
 
     with pytest.raises(InfrastructureError):
-        located(find_baseline("base", repository.places(pull_request=True, credentials={"AWS_EC2_METADATA_DISABLED": "true"})))
+        located(find_baseline("base", on_s3.places(pull_request=True, credentials={"AWS_EC2_METADATA_DISABLED": "true"})))
     assert not mark.exists()
 
-    assert content(located(find_baseline("base", repository.places()))) == HEAD
+    assert content(located(find_baseline("base", on_s3.places()))) == HEAD
     assert mark.exists()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import uuid
 from pathlib import Path
 
+import dvc as dvc_library
 import pytest
 
 from modelship.core.errors import BadInput
@@ -15,6 +15,7 @@ from modelship.data.dvc_pull import read_credentials
 from modelship.data.dvc_remotes import read_remotes
 from tests.project import Project
 from tests.servers import S3_KEY, S3_SECRET, free_port
+from tests.warm import warm_python
 
 CREDENTIALS = f"AWS_ACCESS_KEY_ID={S3_KEY}\nAWS_SECRET_ACCESS_KEY={S3_SECRET}\n"
 PIPELINE = """\
@@ -27,23 +28,22 @@ stages:
 
 
 def dvc(project: Project, *arguments: str, **environment: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project.directory,
-        check=True,
-        capture_output=True,
-        env={
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "HOME": str(project.directory.parent),
-            "DVC_NO_ANALYTICS": "1",
-            **environment,
-        },
-    )
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(project.directory.parent),
+        "DVC_NO_ANALYTICS": "1",
+        **environment,
+    }
+    log = project.directory.parent / "dvc.log"
+    program = Path(dvc_library.__file__).with_name("__main__.py")
+    exit_code = warm_python(program, "dvc.cli", "dvc.repo").run(arguments, project.directory, variables, log)
+    assert exit_code == 0, log.read_text()
 
 
-@pytest.fixture
-def tracked(project: Project) -> Project:
-    """A file, a folder and a stage's output under DVC, with a folder as remote, everything pushed and nothing left here."""
+@pytest.fixture(scope="module")
+def pushed(first_commit: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """What every test's `tracked` is a copy of."""
+    project = first_commit.copy(tmp_path_factory.mktemp("tracked"))
     dvc(project, "init", "--quiet")
     project.write("data/raw.csv", "a,b\n1,2\n")
     project.write("data/days/one.csv", "1\n")
@@ -56,6 +56,12 @@ def tracked(project: Project) -> Project:
     project.commit("data")
     forget(project)
     return project
+
+
+@pytest.fixture
+def tracked(pushed: Project, tmp_path: Path) -> Project:
+    """A file, a folder and a stage's output under DVC, with a folder as remote, everything pushed and nothing left here."""
+    return pushed.copy(tmp_path)
 
 
 def forget(project: Project) -> None:
@@ -174,8 +180,10 @@ def test_without_dvc_or_without_data_there_is_nothing_to_pull(project: Project) 
     assert project.run("dvc-pull").exit_code == 2
 
 
-@pytest.fixture
-def on_s3(tracked: Project, s3: str) -> Project:
+@pytest.fixture(scope="module")
+def pushed_to_s3(pushed: Project, s3: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """What every test's `on_s3` is a copy of; all have one bucket, which they leave as it is."""
+    tracked = pushed.copy(tmp_path_factory.mktemp("on-s3"))
     tracked.run("dvc-pull")
     folder = uuid.uuid4().hex
     dvc(tracked, "remote", "modify", "storage", "url", f"s3://{folder}/data")
@@ -190,6 +198,11 @@ def on_s3(tracked: Project, s3: str) -> Project:
     tracked.commit("move to S3")
     forget(tracked)
     return tracked
+
+
+@pytest.fixture
+def on_s3(pushed_to_s3: Project, tmp_path: Path) -> Project:
+    return pushed_to_s3.copy(tmp_path)
 
 
 def test_s3(on_s3: Project) -> None:
