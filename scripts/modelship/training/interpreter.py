@@ -11,7 +11,8 @@ from pathlib import Path
 _QUESTION = """
 import json, platform
 from importlib.metadata import distributions
-packages = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+read = (distribution.metadata for distribution in distributions())
+packages = {metadata["Name"]: metadata["Version"] for metadata in read if metadata["Name"]}
 print(json.dumps({"python": platform.python_version(), "packages": packages}))
 """
 _MOST_PACKAGES = 2000
