@@ -47,7 +47,7 @@ template: ## The template's own tests, in its own environment.
 	@$(PYTEST) tests/template -q
 
 e2e: node_modules ## The real workflows, run by act against a stateful GitHub API.
-	@$(PYTEST) tests/e2e -q
+	@$(PYTEST) tests/e2e -n 2 -q --dist loadgroup
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py

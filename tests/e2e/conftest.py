@@ -1,4 +1,6 @@
-"""One world for all tests of the session: starting servers and installing the team's packages takes most of the time."""
+"""One world for all tests of the template, which are an xdist group, so that another worker runs those of other worlds meanwhile:
+starting servers and installing the team's packages takes most of the time.
+"""
 
 import sys
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from .github import BOT
 from .markdown import headline, plain
 from .world import Edit, World
 
-pytestmark = pytest.mark.usefixtures("baseline")
+pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
 
 
 @dataclass(frozen=True)

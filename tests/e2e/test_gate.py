@@ -25,6 +25,8 @@ from .markdown import plain
 from .moment import Moment, after
 from .world import ACCEPT, CHECKOUT, Edit, World
 
+pytestmark = pytest.mark.xdist_group("small team")
+
 LABEL = "modelship-approved"
 UNSURE = "🟡"
 
@@ -76,7 +78,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     template = tmp_path_factory.mktemp("team") / "template"
     shutil.copytree(Path(__file__).parent / "small-team", template)
     shutil.copy(CHECKOUT / "template-repo" / ACCEPT, template / ACCEPT)
-    # The same files as the template's, so that the packages are installed once for all tests.
+    # The same files as the template's, so that the packages are downloaded once for all tests.
     for requirements in (CHECKOUT / "template-repo").glob("requirements*.txt"):
         shutil.copyfile(requirements, template / requirements.name)
     (template / "holdout.csv").write_text(holdout(), encoding="utf-8")

@@ -9,7 +9,7 @@ from .markdown import headline, plain
 from .moment import Moment, after
 from .world import World
 
-pytestmark = pytest.mark.usefixtures("baseline")
+pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
 
 
 @pytest.fixture(scope="module")

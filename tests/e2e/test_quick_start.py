@@ -1,10 +1,14 @@
 """The one-step quick start: pull, validate, train, judge and answer in one job of the team's own workflow."""
 
+import pytest
+
 from .act import Run
 from .demo import BLOCKED, CHECK, HARMFUL
 from .github import BOT
 from .markdown import headline, plain
 from .world import Edit, World
+
+pytestmark = pytest.mark.xdist_group("template")
 
 PATH = ".github/workflows/quick.yml"
 WORKFLOW = """\

@@ -100,7 +100,8 @@ class World:
             "E2E_PYTHON": str(python),
             "E2E_ORIGINS": str(self.folder / "origins"),
             "E2E_ARTIFACTS": str(self.folder / "artifacts"),
-            "E2E_PYTHONS": str(self._cache / "pythons"),
+            # Teams whose runs may go on at the same time install into different ones.
+            "E2E_PYTHONS": str(self._cache / "pythons" / self.full_name),
         }
         if self._with_mlflow:
             self._mlflow = MlflowServer(self.folder / "mlflow", self._environment)
