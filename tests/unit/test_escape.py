@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from modelship.core.words import TEXT_LIMIT, clean
 from modelship.reporting import escape
 
 ATTACKS = [
@@ -96,7 +97,7 @@ REFERENCE = re.compile(
 @given(texts)
 def test_a_paragraph_stays_a_paragraph(text: str) -> None:
     escaped = escape.text(text)
-    expected = [("paragraph_open", ""), ("paragraph_close", "")] if escape.clean(text) else []
+    expected = [("paragraph_open", ""), ("paragraph_close", "")] if clean(text) else []
     assert structure(escaped) == expected
     assert not REFERENCE.search(shown(escaped))
 
@@ -146,9 +147,9 @@ def test_no_marker_and_no_runner_command_gets_through(text: str) -> None:
 
 @given(st.text())
 def test_what_is_shown_can_be_seen(text: str) -> None:
-    cleaned = escape.clean(text)
+    cleaned = clean(text)
     assert not any(unicodedata.category(character).startswith("C") for character in cleaned)
-    assert len(cleaned) <= escape.TEXT_LIMIT
+    assert len(cleaned) <= TEXT_LIMIT
     assert "  " not in cleaned
 
 
@@ -166,7 +167,7 @@ def test_what_can_be_seen_is_shown(text: str) -> None:
     [("short", 10, "short"), ("exactly ten", 11, "exactly ten"), ("this is too long", 8, "this is…")],
 )
 def test_long_text_ends_in_an_ellipsis(given_text: str, limit: int, expected: str) -> None:
-    assert escape.clean(given_text, limit) == expected
+    assert clean(given_text, limit) == expected
 
 
 def test_ordinary_text_stays_readable_in_the_source() -> None:

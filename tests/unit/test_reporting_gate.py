@@ -316,6 +316,23 @@ def test_slices_without_enough_rows_are_said_to_be_that() -> None:
     assert "<details><summary>Slices: none has enough rows</summary>" in comment_on(with_gate(weighed(slices=slices)))
 
 
+def test_a_list_of_slices_is_cut_between_names() -> None:
+    names = tuple(f"carrier=N{n:03} ({n} rows)" for n in range(100))
+    report = report_on(with_gate(weighed(slices=Slices(too_few=names, more_too_few=1_200, min_rows=100))))
+    (told,) = (line for line in render_comment(report).splitlines() if line.startswith("<b>Too few rows</b>"))
+    shown = re.findall(r"carrier=N\d{3} \(\d+ rows\)", told)
+    assert 5 < len(shown) < 100
+    assert told == f"<b>Too few rows</b> (the least is 100): {'; '.join(shown)}; and {1_300 - len(shown):,} more."
+    page = html.render_page(report)
+    assert "carrier=N098 (98 rows); carrier=N099 (99 rows); and 1,200 more.</p>" in page
+    assert "Slices: none has enough rows" in page
+
+
+def test_of_a_list_of_one_long_name_that_name_is_shown() -> None:
+    report = report_on(with_gate(weighed(slices=Slices(too_few=("x" * 2_000, "y" * 2_000, "z"), min_rows=100))))
+    assert "xxx…; and 2 more." in render_comment(report)
+
+
 def test_a_comment_shows_fifteen_slices_and_the_page_all() -> None:
     verdicts = tuple(in_slice(100 + n, paired("roc_auc", 0.74, 0.75, 0.005, 0.05), tail=f"N{n:03}") for n in range(300))
     report = report_on(with_gate(weighed(slices=Slices(verdicts=verdicts, comparisons=640, min_rows=100))))

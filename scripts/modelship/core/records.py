@@ -188,6 +188,8 @@ class FunctionMetric(_Part, frozen=True, kw_only=True):
     """What the difference may truly be, at the record's confidence."""
     effective_rows: float | None = None
     """How many rows, or groups, the standard error rests on."""
+    groups: Annotated[int, Meta(ge=2)] | None = None
+    """How many groups of rows that belong together, where the team named a column for it."""
     method: Text = ""
     """How the interval was found."""
 
@@ -274,6 +276,8 @@ class Slices(_Part, frozen=True, kw_only=True):
     """How many intervals were looked at, and corrected for."""
     too_few: tuple[Text, ...] = ()
     """Slices with fewer than `min_rows` rows, or in which a metric is not defined; at most 100."""
+    more_too_few: int = 0
+    """How many others there are of them."""
     min_rows: int = 0
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
+
+MINUS = "−"
+TEXT_LIMIT = 600
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:
@@ -10,17 +14,47 @@ def counted(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def with_minus(written: str) -> str:
+    """A formatted number with the sign that is as wide as a plus: every number that is shown has this one."""
+    return written.replace("-", MINUS)
+
+
+def general(value: float, digits: int = 6) -> str:
+    """A number with at most so many significant digits, and no zeros at its end."""
+    return with_minus(f"{value:.{digits}g}")
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters; an ellipsis stands for the rest."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
+    """One line without control, invisible or direction-changing characters, at most `limit` long."""
+    return clip(" ".join(all_visible(text[: 4 * limit]).split()), limit)
+
+
+def all_visible(text: str) -> str:
+    """`text` with blanks for line breaks, and without what cannot be seen."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f\x85":
+        return " "
+    return "" if category.startswith("C") else character
+
+
 def slice_name(slice_: Mapping[str, str], limit: int = 100) -> str:
     """Rows that share values as a reader would call them: `carrier=EV`, `distance 500 to 1,020 & carrier=EV`.
 
     Column names and values are cut to `limit` characters each.
     """
-    return " & ".join(_condition(_cut(column, limit), _cut(value, limit)) for column, value in slice_.items())
+    return " & ".join(_condition(clip(column, limit), clip(value, limit)) for column, value in slice_.items())
 
 
 def _condition(column: str, value: str) -> str:
     return f"{column} {value}" if any(character.isspace() for character in value) else f"{column}={value}"
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

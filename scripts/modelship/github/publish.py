@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelship.core.errors import Problem, infrastructure
+from modelship.core.words import clean
 from modelship.github.client import CheckResult, CheckRun, Comment, GitHub, RefusedError, UnansweredError, check_name
 from modelship.github.retry import patiently
-from modelship.reporting.escape import clean
 from modelship.reporting.markdown import marker, render, render_comment
 from modelship.reporting.report import Report
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modelship.core.words import clean
 from modelship.reporting.chart import ALLOWED, ZERO, Interval, axis_for, draw
 from modelship.reporting.columns import fitted, width
-from modelship.reporting.escape import clean
-from modelship.reporting.inline import Line, line
+from modelship.reporting.inline import Line, line, plain
 
 Light = Literal["pass", "warn", "fail", "none"]
 
@@ -22,6 +22,33 @@ class Paragraph:
     """One line of text."""
 
     content: Line
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A sentence that ends with a list."""
+
+    start: Line
+    items: tuple[str, ...]
+    more: int = 0
+    """How many others there are that nobody can name."""
+
+    def within(self, limit: int) -> Line:
+        """The sentence with as many items as fit into `limit` characters, one at least, and the number of those left out."""
+        room = limit - len(plain(self.start)) - len(f"; and {self.count:,} more.")
+        shown: list[str] = []
+        for item in (clean(item, limit // 2) for item in self.items):
+            room -= len(item) + len("; ")
+            if shown and room < 0:
+                break
+            shown.append(item)
+        left_out = self.count - len(shown)
+        return line(*self.start, "; ".join(shown), f"; and {left_out:,} more." if left_out else ".")
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.items) + self.more
 
 
 @dataclass(frozen=True)
@@ -83,7 +110,7 @@ class Chart:
         return [*(one.rstrip() for one in drawn), self.legend]
 
 
-Block = Paragraph | Table | Log | Chart
+Block = Paragraph | Listing | Table | Log | Chart
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from modelship.reporting.escape import clip
+from modelship.core.words import clip
 
 
 def width(text: str) -> int:

@@ -9,11 +9,11 @@ instead, where GitHub looks for nothing, so that they can be copied.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
+from modelship.core.words import TEXT_LIMIT, all_visible, clean, clip
+
 NAME_LIMIT = 80
-TEXT_LIMIT = 600
 LOG_LINE_LIMIT = 300
 
 _JOINER = "\u2060"
@@ -32,20 +32,10 @@ _REFERENCE = re.compile(
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)")
 
 
-def clip(text: str, limit: int) -> str:
-    """At most `limit` characters; an ellipsis stands for the rest."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """One line without control, invisible or direction-changing characters, at most `limit` long."""
-    return clip(" ".join(_all_visible(text[: 4 * limit]).split()), limit)
-
-
 def clean_log_line(text: str) -> str:
     """A line of a log with its indentation, without terminal sequences; of a progress bar, its last state."""
     last = _TERMINAL_SEQUENCE.sub("", text[: 20 * LOG_LINE_LIMIT]).rstrip().rpartition("\r")[2].expandtabs(4)
-    visible = _all_visible(last)
+    visible = all_visible(last)
     # Neither a comment marker nor a command to the GitHub runner, which reads the log that this may be printed to.
     return re.sub(r"<(?=!--)|#(?=#\[)|:(?=:)", rf"\g<0>{_JOINER}", clip(visible.rstrip(), LOG_LINE_LIMIT))
 
@@ -73,16 +63,3 @@ def fenced(lines: Iterable[str]) -> str:
 def _without_structure(cleaned: str) -> str:
     escaped = _OUTER_UNDERSCORE.sub("&#95;", cleaned.translate(_STRUCTURE))
     return _BLOCK_START.sub(lambda found: f"{found[1]}&#{ord(found[2])};", escaped)
-
-
-def _all_visible(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f\x85":
-        return " "
-    return "" if category.startswith("C") else character

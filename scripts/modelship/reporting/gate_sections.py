@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from modelship.core.records import Acceptance, Cohort, Example, Flips, MetricGateRecord, MetricVerdict, Slices, SliceVerdict
 from modelship.core.words import counted
-from modelship.reporting.blocks import Block, MetricRow, MetricTable, Notice, Paragraph, Row, Section, Table
+from modelship.reporting.blocks import Block, Listing, MetricRow, MetricTable, Notice, Paragraph, Row, Section, Table
 from modelship.reporting.chart import Interval
 from modelship.reporting.inline import Code, Line, Link, Strong, line, prose
 from modelship.reporting.numbers import NOTHING, number, signed
@@ -149,11 +149,11 @@ def other_slices(record: MetricGateRecord | None, metrics: MetricTable | None) -
     blocks: list[Block] = [_slice_table(rest, record, metrics)] if rest else []
     if slices.comparisons:
         blocks.append(Paragraph(line(_family_sentence(slices, record))))
-    if slices.too_few:
-        blocks.append(Paragraph(line(Strong("Too few rows"), _least(slices), ": ", "; ".join(slices.too_few), ".")))
-    seen = len(rest)
+    too_few = Listing(line(Strong("Too few rows"), _least(slices), ": "), slices.too_few, slices.more_too_few)
+    if too_few.items:
+        blocks.append(too_few)
     if failing_slices(record):
-        title = f"Slices not proven worse: {seen:,}" if rest else f"Slices with too few rows: {len(slices.too_few):,}"
+        title = f"Slices not proven worse: {len(rest):,}" if rest else f"Slices with too few rows: {too_few.count:,}"
     elif rest:
         title = f"Slices: none{_of_all(slices)} worse"
     else:

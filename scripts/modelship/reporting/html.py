@@ -11,8 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from modelship.reporting.blocks import ICONS, WORDS, Chart, Log, MetricRow, Paragraph, Table
-from modelship.reporting.escape import clean, clean_log_line
+from modelship.core.words import clean
+from modelship.reporting.blocks import ICONS, WORDS, Chart, Listing, Log, MetricRow, Paragraph, Table
+from modelship.reporting.escape import clean_log_line
 from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
 
@@ -81,6 +82,7 @@ def _environment() -> Environment:
         link=_is(Link),
         text=_is(str),
         paragraph=_is(Paragraph),
+        listing=_is(Listing),
         table=_is(Table),
         chart=_is(Chart),
         log=_is(Log),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelship.reporting import escape
-from modelship.reporting.blocks import ICONS, Block, Chart, Log, MetricTable, Notice, Paragraph, Section, Table
+from modelship.reporting.blocks import ICONS, Block, Chart, Listing, Log, MetricTable, Notice, Paragraph, Section, Table
 from modelship.reporting.checks import Check
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
 from modelship.reporting.report import MAX_OPEN_METRICS, Facts, Report
@@ -115,6 +115,8 @@ def _block(block: Block, limits: _Limits) -> str:
     match block:
         case Paragraph(content):
             return _inlines(content, limits.line)
+        case Listing():
+            return "".join(map(_inline, block.within(limits.line)))
         case Table():
             return _table(block, limits)
         case Chart():

@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Sequence
 
 from modelship.core.records import AnyRecord
-from modelship.reporting.blocks import Block, Chart, Light, Log, MetricTable, Notice, Paragraph, Section, Table
+from modelship.core.words import TEXT_LIMIT, clean
+from modelship.reporting.blocks import Block, Chart, Light, Listing, Log, MetricTable, Notice, Paragraph, Section, Table
 from modelship.reporting.columns import fitted, width
-from modelship.reporting.escape import clean, clean_log_line
+from modelship.reporting.escape import clean_log_line
 from modelship.reporting.inline import Line, plain
 from modelship.reporting.report import MAX_OPEN_METRICS, Report, describe
 
@@ -83,6 +84,8 @@ def _block(block: Block) -> list[str]:
     match block:
         case Paragraph(content):
             return _wrap(plain(content))
+        case Listing():
+            return _wrap(plain(block.within(TEXT_LIMIT)))
         case Table():
             return _table(block)
         case Chart():

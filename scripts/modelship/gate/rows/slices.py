@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from modelship.core.config import Limit
 from modelship.core.errors import bad_input, did_you_mean
 from modelship.core.records import MetricVerdict, Slices, SliceVerdict
-from modelship.core.words import counted
+from modelship.core.words import counted, slice_name
 from modelship.gate.judge import judge_paired
 from modelship.gate.rows.columns import Coded, cut, slice_column
 from modelship.gate.rows.intervals import Comparison, compare
@@ -70,7 +70,7 @@ class Piece:
     """(m,) ascending row numbers."""
 
     def __str__(self) -> str:
-        return ", ".join(f"{column}: {value}" for column, value in self.slice.items())
+        return slice_name(self.slice)
 
 
 def partition(paired: Paired, columns: str | Sequence[str]) -> Partition:
@@ -126,7 +126,7 @@ def judge_pieces(
     for piece in sorted(pieces, key=lambda piece: -len(piece.rows)):
         reason = _why_not(piece, paired, min_rows) or (judged == MOST_SLICES and f"not among the {MOST_SLICES:,} largest slices")
         if reason:
-            too_few.append(cut(str(piece)) + f" ({reason})")
+            too_few.append(f"{piece} ({reason})")
             continue
         judged += 1
         among = paired.take(piece.rows)
@@ -134,11 +134,11 @@ def judge_pieces(
             try:
                 comparison = compare(measures[name], among)
             except UndefinedError as error:
-                too_few.append(cut(str(piece)) + f" ({name}: {error})")
+                too_few.append(f"{piece} ({name}: {error})")
                 continue
             thin = _why_too_thin(measures[name], among, comparison)
             if thin:
-                too_few.append(cut(str(piece)) + f" ({name}: {thin})")
+                too_few.append(f"{piece} ({name}: {thin})")
             else:
                 family.append((piece, name, comparison))
     each = 1 - (1 - confidence) / max(len(family), 1)
@@ -151,7 +151,8 @@ def judge_pieces(
     return Slices(
         verdicts=tuple(verdict for _, verdict in verdicts[:MOST_VERDICTS]),
         comparisons=len(family),
-        too_few=_shortened(too_few),
+        too_few=tuple(too_few[:MOST_TOO_FEW]),
+        more_too_few=max(len(too_few) - MOST_TOO_FEW, 0),
         min_rows=min_rows,
     )
 
@@ -197,12 +198,6 @@ def _urgency(comparison: Comparison, verdict: MetricVerdict) -> tuple[int, float
     if comparison.standard_error:
         return order, beyond / comparison.widened_error
     return order, math.copysign(math.inf, beyond) if beyond else 0.0
-
-
-def _shortened(too_few: list[str]) -> tuple[str, ...]:
-    if len(too_few) <= MOST_TOO_FEW:
-        return tuple(too_few)
-    return (*too_few[: MOST_TOO_FEW - 1], f"{len(too_few) - MOST_TOO_FEW + 1:,} more")
 
 
 def _coded(paired: Paired, name: str) -> Coded:
