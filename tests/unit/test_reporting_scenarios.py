@@ -13,6 +13,7 @@ from modelship.core.records import (
     Changes,
     DataFile,
     DvcPullRecord,
+    EvaluateRecord,
     Expectation,
     MetricGateRecord,
     MetricVerdict,
@@ -376,6 +377,23 @@ def test_a_problem_starts_its_sentence_with_a_capital_and_a_name_stays_as_it_is(
     for message, says in (("training failed.", "Training failed."), ("`x` is missing.", "x is missing.")):
         records = good() | {"metric-gate": judged((), status="error", problems=(Problem(message),), summary=message)}
         assert plain(report_on(records).cause) == f"Blocked by 1 of 4 checks. {says}"
+
+
+@pytest.mark.parametrize(
+    ("summary", "says"),
+    [("candidate scored on 500 rows, 1 of 8 checks does not hold.", "Candidate scored"), ("2 of 6 do not.", "2 of 6")],
+)
+def test_a_sentence_after_the_count_begins_with_a_capital(summary: str, says: str) -> None:
+    evaluated = EvaluateRecord(status="fail", summary=summary, commit=HEAD)
+    assert f"Blocked by 1 of 5 checks. {says}" in plain(report_on(good() | {"evaluate": evaluated}).cause)
+    warned = msgspec.structs.replace(evaluated, status="warn")
+    assert f"Passes, with 1 warning. {says}" in plain(report_on(good() | {"evaluate": warned}).cause)
+
+
+def test_rows_of_unknown_number_begin_a_sentence_like_any_other() -> None:
+    unsure = metric("roc_auc", 0.74, 0.73, 0.005, state="inconclusive", reason="cannot tell", interval=(-0.03, 0.01))
+    records = good() | {"metric-gate": judged((unsure,), status="fail", paired=True, confidence=0.95)}
+    assert "Blocked by 1 of 4 checks. These rows show a change of" in plain(report_on(records).cause)
 
 
 def test_several_problems_are_all_shown() -> None:

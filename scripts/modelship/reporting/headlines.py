@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from modelship.core.records import EvaluateRecord, MetricGateRecord, MetricVerdict, SliceVerdict, TrainRecord, ValidateRecord
@@ -48,9 +49,17 @@ def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
     count = sum(check.blocks for check in checks)
     record = records.get(blocking.name)
     why = _gate_cause(record) if isinstance(record, MetricGateRecord) and record.status == "fail" else blocking.sentence
-    if blocking.ending == "error" and why and isinstance(why[0], str):
-        why = (why[0][:1].upper() + why[0][1:], *why[1:])
-    return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *why)
+    return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *_begun(why, record))
+
+
+def _begun(sentence: Line, record: Found) -> Line:
+    """The sentence with a capital, unless it begins with a name: what stands in code, or a metric of the record."""
+    if not sentence or not isinstance(sentence[0], str):
+        return sentence
+    names = [verdict.metric for verdict in record.metrics] if isinstance(record, MetricGateRecord) else []
+    if any(re.match(rf"{re.escape(name)}(?!\w)", sentence[0]) for name in names):
+        return sentence
+    return (sentence[0][:1].upper() + sentence[0][1:], *sentence[1:])
 
 
 def _blocked_headline(check: Check, record: Found) -> str:
@@ -140,7 +149,7 @@ def _passing_cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> L
         first = warned[0]
         record = records.get(first.name)
         why = (_gate_warning(record) if isinstance(record, MetricGateRecord) else ()) or first.sentence
-        return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *why)
+        return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *_begun(why, record))
     proven = _proven_sentence(gate) if isinstance(gate, MetricGateRecord) else ""
     return line(Strong(f"All {len(checks)} checks pass." if len(checks) > 1 else f"The check passes: {checks[0].name}."), proven)
 
@@ -167,7 +176,7 @@ def _gate_cause(record: MetricGateRecord) -> Line:
     worst, slices = worst_of(failing(record)), failing_slices(record)
     if worst is None and not slices:
         doubt = undecided(record)
-        told = line(_undecided_sentence(doubt[0], record)) if doubt else ()
+        told = _begun(line(_undecided_sentence(doubt[0], record)), record) if doubt else ()
         return line(*asks, " " if asks and told else "", *told) or prose(record.summary)
     told = _regression_cause(record, worst, slices)
     return line(*told, " ", *asks) if asks else told
@@ -243,7 +252,7 @@ def _others_sentence(record: MetricGateRecord) -> str:
 
 def doubts(record: MetricGateRecord) -> tuple[Line, ...]:
     """For each metric on which the rows cannot tell: what they show, and how many would tell."""
-    return tuple(line(_undecided_sentence(verdict, record)) for verdict in undecided(record))
+    return tuple(_begun(line(_undecided_sentence(verdict, record)), record) for verdict in undecided(record))
 
 
 def _undecided_sentence(verdict: MetricVerdict, record: MetricGateRecord) -> str:
