@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,9 @@ def _comparison(name: str, limit: Limit, metric: FunctionMetric, rows: int) -> C
         change=difference if better == "higher" else -difference,
         standard_error=metric.standard_error,
         effective_rows=metric.effective_rows or float(rows),
-        support=float(rows),
+        support=float(metric.groups or rows),
         least_error=0.0,
         rows=rows,
         method=metric.method,
+        freedom=metric.groups - 1 if metric.groups else math.inf,
     )

@@ -92,8 +92,10 @@ def own_metric(
         raise RefusedError(f"`{metric.key}` gives one number for one model, and one a row for the other.")
     result["baseline"] = float(np.mean(old))
     if isinstance(new, np.ndarray) and isinstance(old, np.ndarray):
-        return {**result, **interval_of_mean(new - old, groups, confidence)}
-    return {**result, **bootstrap(metric, candidate, baseline, groups, confidence)}
+        found = interval_of_mean(new - old, groups, confidence)
+    else:
+        found = bootstrap(metric, candidate, baseline, groups, confidence)
+    return {**result, **found, **({"groups": int(groups.max()) + 1} if found and groups is not None else {})}
 
 
 def interval_of_mean(difference: Array, groups: Array | None, confidence: float) -> dict[str, Any]:
@@ -128,10 +130,10 @@ def bootstrap(metric: OwnMetric, candidate: Labelled, baseline: Labelled, groups
     units = len(changed) if groups is None else int(groups.max()) + 1
     effective = int(changed.sum()) if groups is None else len(np.unique(groups[changed]))
     method = "paired bootstrap" + ("" if groups is None else ", by group")
-    if not effective:
-        return {"standard-error": 0.0, "low": 0.0, "high": 0.0, "effective-rows": 0.0, "method": method}
     if units < 2:
         return {}
+    if not effective:
+        return {"standard-error": 0.0, "low": 0.0, "high": 0.0, "effective-rows": 0.0, "method": method}
     generator = np.random.default_rng(SEED)
     members = None if groups is None else np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     differences: list[float] = []
