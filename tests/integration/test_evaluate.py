@@ -273,9 +273,9 @@ def test_expectations_and_budgets(own: Project) -> None:
         "single-row p50",
         "model size",
         "invariant to carrier",
-        "distance +100: score should increase",
+        "distance +100 must increase score",
     }
-    assert checks(own)["distance +100: score should increase"]["severity"] == "warning"
+    assert checks(own)["distance +100 must increase score"]["severity"] == "warning"
     assert checks(own)["model size"]["observed"] == "7 B"
 
 

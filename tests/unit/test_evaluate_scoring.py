@@ -17,6 +17,7 @@ from modelship.training import scoring
 from modelship.training.scoring.answers import Answers, as_answers, like_truth, positive_of
 from modelship.training.scoring.checks import (
     apart,
+    by,
     check_classes,
     check_direction,
     check_finite,
@@ -331,7 +332,8 @@ def test_invariance() -> None:
     assert not check_invariance(slightly, rows, {**INVARIANT, "of": "score"}, 0)["holds"]
     assert check_invariance(slightly, rows, {**INVARIANT, "of": "score", "tolerance": 0.02}, 0)["holds"]
     named = check_invariance(by_carrier, rows, {**INVARIANT, "values": ["AA", "DL"]}, 0)
-    assert named["observed"] == f"prediction changed: {int((frame()['carrier'] == 'EV').sum())} of 40 rows"
+    changed = int((frame()["carrier"] == "EV").sum())
+    assert named["observed"] == f"prediction changes on {changed} of 40 rows ({changed / 0.4:.3g}%)"
     with pytest.raises(RefusedError, match="asks for `score_a`; the model gives `score`"):
         check_invariance(by_carrier, rows, {**INVARIANT, "of": "score_a"}, 0)
 
@@ -347,7 +349,18 @@ def test_directions(slope: int, holds: set[str]) -> None:
         found = check_direction(sloped, rows, {**DIRECTION, "expect": expect}, 1e-9)
         assert found["holds"] is (expect in holds)
         assert found["severity"] == "warning"
-        assert found["name"] == f"distance +100: score should {expect.replace('-', ' ')}"
+        assert found["name"] == f"distance +100 must {expect.replace('-', ' ')} score"
+        assert found["limit"] == "at most 5% of the rows"
+    against = {1: "increases on 40 of 40 rows (100%), mean change +0.01", 0: "increases on 0 of 40 rows (0%), mean change +0"}
+    found = check_direction(sloped, rows, {**DIRECTION, "expect": "not-increase"}, 1e-9)
+    assert found["observed"] == f"score {against.get(slope, 'increases on 0 of 40 rows (0%), mean change −0.01')}"
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"), [(100.0, "+100"), (-2.5, "−2.5"), (12345.0, "+12345"), ("10%", "+10%"), ("+10%", "+10%"), ("-0.5%", "−0.5%")]
+)
+def test_a_change_is_written_with_its_sign(change: float | str, shown: str) -> None:
+    assert by(change) == shown
 
 
 @pytest.mark.parametrize(
@@ -436,6 +449,14 @@ def test_one_group_gives_no_interval() -> None:
     for function in (accuracy, hits):
         found = own_metric(OwnMetric("own", function), labelled(2, noise=0.3), labelled(3), groups, 0.95)
         assert set(found) == {"candidate", "baseline"}
+        assert set(own_metric(OwnMetric("own", function), labelled(3), labelled(3), groups, 0.95)) == {"candidate", "baseline"}
+
+
+@pytest.mark.parametrize("function", [accuracy, hits])
+def test_groups_are_counted(function: Any) -> None:
+    groups = np.arange(400) // 8
+    assert own_metric(OwnMetric("own", function), labelled(2, noise=0.3), labelled(3), groups, 0.95)["groups"] == 50
+    assert "groups" not in own_metric(OwnMetric("own", function), labelled(2, noise=0.3), labelled(3), None, 0.95)
 
 
 def test_the_bootstrap_gives_the_same_every_time() -> None:

@@ -46,6 +46,16 @@ def share(count: int, n: int) -> str:
     return f"{count:,} of {n:,} rows"
 
 
+def portion(marked: Array) -> str:
+    """`3 of 500 rows (0.6%)`, to be held beside the share that is allowed, of (n,) rows."""
+    return f"{share(int(marked.sum()), len(marked))} ({100 * marked.mean():.3g}%)"
+
+
+def signed(written: str) -> str:
+    """A change, with the minus sign that numbers have in a report."""
+    return written.replace("-", "−")
+
+
 def check_finite(answers: Answers) -> Check:
     """No prediction and no score is missing, NaN or infinite."""
     bad = np.zeros(len(answers.prediction), dtype=bool)
@@ -155,7 +165,7 @@ def check_invariance(model: Model, rows: Rows, wanted: Mapping[str, Any], tolera
         after = model.answer(chosen.assign(**{column: values})).named(of, key)
         changed |= apart(before, after, tolerance)[0]
     allowed = float(wanted["allow"])
-    observed = f"{of} changed: {share(int(changed.sum()), len(changed))}"
+    observed = f"{of} changes on {portion(changed)}"
     if column not in (getattr(model, "inputs", None) or [column]):
         observed += "; the model does not look at it"
     limit = at_most(allowed)
@@ -224,16 +234,30 @@ def check_direction(model: Model, rows: Rows, wanted: Mapping[str, Any], toleran
         "not-increase": difference <= tolerance,
         "not-decrease": difference >= -tolerance,
     }[expect]
-    change = wanted["change"]
-    shown = change if isinstance(change, str) else f"{change:+g}"
     allowed = float(wanted["allow"])
     return check(
-        f"{column} {shown}: {of} should {expect.replace('-', ' ')}",
+        f"{column} {by(wanted['change'])} must {expect.replace('-', ' ')} {of}",
         against.mean() <= allowed,
-        f"otherwise: {share(int(against.sum()), len(against))}, mean change {difference.mean():+.4g}",
+        f"{of} {_AGAINST[expect]} on {portion(against)}, mean change {signed(f'{difference.mean():+.4g}')}",
         at_most(allowed),
         str(wanted["severity"]),
     )
+
+
+_AGAINST = {
+    "increase": "does not increase",
+    "decrease": "does not decrease",
+    "not-increase": "increases",
+    "not-decrease": "decreases",
+}
+"""What rows do that break an expectation."""
+
+
+def by(change: float | str) -> str:
+    """`+100`, `−10%`: a change as a reader would write it."""
+    if isinstance(change, str):
+        return signed(change if change.startswith(("+", "-")) else f"+{change}")
+    return signed(f"{change:+g}")
 
 
 def shifted(column: pd.Series, change: float | str) -> pd.Series:
