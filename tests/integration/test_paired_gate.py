@@ -91,6 +91,18 @@ def verdicts(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {verdict["metric"]: verdict for verdict in record["metrics"]}
 
 
+def test_a_column_to_show_that_is_in_no_file_is_refused(bare: Project) -> None:
+    write(bare.directory / "baseline", predictions(seed=1))
+    write(bare.directory / "candidate", predictions(seed=2))
+    for shown, code in (("[carier]", 2), ("[carrier, flight_id]", 0)):
+        exit_code, record = judged(bare, config=CONFIG + f"  show: {shown}\n")
+        assert exit_code == code, record["summary"]
+        if code:
+            (problem,) = record["problems"]
+            assert problem["message"] == "has no column `carier`, which `gate.show` names."
+            assert problem["remedy"] == "Did you mean `carrier`?"
+
+
 # Folders -------------------------------------------------------------------------------------------------------------------------
 
 

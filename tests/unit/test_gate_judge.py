@@ -29,7 +29,9 @@ def metrics(**values: float) -> Metrics:
     return Metrics(values, {})
 
 
-def one(limit: Limit, candidate: float, baseline: float | None, name: str = "roc_auc") -> MetricVerdict:
+def one(limit: Limit, candidate: float, baseline: float | None, name: str = "") -> MetricVerdict:
+    """The verdict on a metric of unknown direction where the limit says which is better, else on one that is known."""
+    name = name or ("uplift" if limit.better else "roc_auc")
     before = None if baseline is None else Metrics({name: baseline}, {})
     judgement = judge({name: limit}, Metrics({name: candidate}, {}), before)
     assert not judgement.problems
@@ -97,6 +99,35 @@ def test_an_unknown_direction_is_a_problem_until_it_is_said() -> None:
     assert unknown.verdicts == ()
     assert "better: higher" in unknown.problems[0].remedy
     assert not judge({"uplift": Limit(min=0.1, better="higher")}, metrics(uplift=0.2), None).problems
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "is_refused"),
+    [
+        ("roc_auc", "lower", True),
+        ("roc_auc", "higher", False),
+        ("log_loss", "higher", True),
+        ("neg_log_loss", "lower", True),
+        ("val_f1_macro", "lower", True),
+        ("holdout.roc_auc", "lower", True),
+        ("std.roc_auc", "lower", False),
+        ("uplift", "lower", False),
+    ],
+)
+def test_a_metric_is_not_turned_around(name: str, better: Direction, is_refused: bool) -> None:
+    judgement = judge({name: Limit(min=0.1, better=better)}, Metrics({name: 0.2}, {}), None)
+    assert [f"`gate.metrics.{name}`: `better: {better}` turns it around" in one.message for one in judgement.problems] == [
+        True
+    ] * is_refused
+    assert len(judgement.verdicts) == (not is_refused)
+
+
+def test_without_a_comparison_only_what_is_held_is_said_to_be_allowed() -> None:
+    limits = {"roc_auc": Limit(min=-0.7, max_regression="1%"), "f1": Limit(max_regression=0.01)}
+    found = judge(limits, metrics(roc_auc=0.71, f1=0.5), None, compare=False)
+    assert {verdict.metric: verdict.allowed for verdict in found.verdicts} == {"roc_auc": "≥ −0.7", "f1": ""}
+    first = judge(limits, metrics(roc_auc=0.71, f1=0.5), None)
+    assert {verdict.metric: verdict.allowed for verdict in first.verdicts} == {"roc_auc": "−1%, ≥ −0.7", "f1": "−0.01"}
 
 
 def test_an_invalid_baseline_is_never_a_pass() -> None:

@@ -77,7 +77,7 @@ LOOSENED = {
     "columns": ("train.columns.score", "p", "changes `train.columns.score`: score → p"),
     "expectations": ("data.expectations", ABSENT, "changes `data.expectations`: e.yaml → none"),
     "metric's function": ("gate.metrics.roc_auc.function", "a.b:c", "changes `roc_auc`: function none → a.b:c"),
-    "looser check": ("evaluate.tolerance", 0.5, "loosens `evaluate.tolerance`: 1e-09 → 0.5"),
+    "looser check": ("evaluate.tolerance", 0.5, "loosens `evaluate.tolerance`: 1e−09 → 0.5"),
     "dropped check": (
         "evaluate.invariance",
         ABSENT,

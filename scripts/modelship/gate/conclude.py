@@ -19,7 +19,7 @@ from modelship.core.records import (
     Status,
     ValueChange,
 )
-from modelship.core.words import counted, slice_name
+from modelship.core.words import counted, general, slice_name
 from modelship.gate.baseline import Found
 from modelship.gate.candidate import Candidate
 from modelship.gate.guard import can_be_accepted, find_approval, objection
@@ -209,9 +209,9 @@ def _blocking_summary(case: Case, blocking: list[MetricVerdict]) -> str:
     where = ""
     if first not in case.judgement.verdicts:
         where = f" for {slice_name(next(one.slice for one in _failing_slices(case) if one.verdict is first))}"
-    before = f"{first.baseline:.4g} → " if first.baseline is not None else ""
+    went = " → ".join(general(value, 4) for value in (first.baseline, first.candidate) if value is not None)
     said = "undecided" if first.state == "inconclusive" else first.reason
-    return f"{first.metric}{where} is {said}: {before}{first.candidate:.4g} (allowed {first.allowed}){more}"
+    return f"{first.metric}{where} is {said}: {went} (allowed {first.allowed}){more}"
 
 
 def _named(verdicts: list[MetricVerdict]) -> str:

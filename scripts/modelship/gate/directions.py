@@ -52,6 +52,16 @@ def direction(metric: str) -> Direction | None:
         name = shorter
 
 
+def contradicts(metric: str, better: Direction) -> bool:
+    """Whether the name says that the other direction is better.
+
+    It says so alone, and after what it was measured on, as `holdout.roc_auc`. After other parts nobody knows: of `std.roc_auc` less
+    is better.
+    """
+    *before, _ = re.split(r"[./]", metric.lower())
+    return direction(metric) not in (None, better) and all(_MEASURED_ON.match(f"{part}_") for part in before)
+
+
 def _known(name: str) -> Direction | None:
     if name.startswith("neg_"):
         return "higher" if _known(name.removeprefix("neg_")) == "lower" else None

@@ -14,7 +14,7 @@ import msgspec
 
 from modelship.core.config import CONFIG_NAME, Config, Limit
 from modelship.core.records import Approval, Finding, MetricVerdict, ValidateRecord
-from modelship.core.words import counted
+from modelship.core.words import counted, general
 from modelship.gate.directions import direction
 
 MOST = 20
@@ -310,7 +310,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.12g}"
+        return general(value, 12)
     if isinstance(value, dict):
         return _cut(" ".join(f"{name} {_shown(item)}" for name, item in value.items() if item not in (None, [])))
     if isinstance(value, list):

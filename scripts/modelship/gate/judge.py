@@ -22,7 +22,8 @@ from modelship.core.config import Limit
 from modelship.core.errors import Problem, did_you_mean
 from modelship.core.metrics import ROUNDING, Metrics
 from modelship.core.records import MetricVerdict, State
-from modelship.gate.directions import Direction, direction
+from modelship.core.words import MINUS, general
+from modelship.gate.directions import Direction, contradicts, direction
 
 if TYPE_CHECKING:
     from modelship.gate.comparison import Comparison
@@ -71,6 +72,9 @@ def judge(
     problems: list[Problem] = []
     for name, limit in limits.items():
         better = limit.better or direction(name)
+        if limit.better and contradicts(name, limit.better):
+            problems.append(_wrong_direction(name, limit.better))
+            continue
         if better is None:
             known = name in candidate.values or name in candidate.invalid
             problems.append(_no_direction(name) if known else _absent(name, candidate, "the candidate's metrics", computable))
@@ -125,9 +129,8 @@ def _judge_reported(
 ) -> tuple[MetricVerdict, Problem | None]:
     """The verdict on a metric of which only two numbers are known, and the problem where one of them is none."""
     value = candidate.values.get(name)
-    verdict = MetricVerdict(
-        metric=name, state="missing", reason="missing", better=better, allowed=_allowed(limit, None), candidate=value
-    )
+    allowed = _allowed(limit, limit.max_regression if compare else None)
+    verdict = MetricVerdict(metric=name, state="missing", reason="missing", better=better, allowed=allowed, candidate=value)
     if value is None:
         return _unusable(verdict, candidate, "the candidate's metrics", computable)
     if compare and baseline is not None and name in baseline.invalid:
@@ -212,27 +215,32 @@ def _no_direction(name: str) -> Problem:
     return Problem(message, "Add `better: higher` or `better: lower`.")
 
 
+def _wrong_direction(name: str, better: Direction) -> Problem:
+    message = f"`gate.metrics.{name}`: `better: {better}` turns it around, because {direction(name)} values of it are better."
+    return Problem(message, "Leave `better` out, or call another metric by another name.")
+
+
 def _is_absolute(limit: Limit) -> bool:
     return limit.min is not None or limit.max is not None
 
 
 def _broken_limit(limit: Limit, value: float) -> str:
     if limit.min is not None and value < limit.min:
-        return f"below {limit.min:g}"
+        return f"below {general(limit.min)}"
     if limit.max is not None and value > limit.max:
-        return f"above {limit.max:g}"
+        return f"above {general(limit.max)}"
     return ""
 
 
-def _allowed(limit: Limit, margin_: float | None) -> str:
+def _allowed(limit: Limit, margin_: float | str | None) -> str:
+    """The limits as a reader would write them. `margin_` is None where nothing is compared."""
     parts = []
-    if limit.max_regression is not None:
-        shown = limit.max_regression if margin_ is None else margin_
-        parts.append(f"−{shown}" if isinstance(shown, str) else f"−{shown:.4g}")
+    if margin_ is not None:
+        parts.append(MINUS + (margin_ if isinstance(margin_, str) else general(margin_, 4)))
     if limit.min is not None:
-        parts.append(f"≥ {limit.min:g}")
+        parts.append(f"≥ {general(limit.min)}")
     if limit.max is not None:
-        parts.append(f"≤ {limit.max:g}")
+        parts.append(f"≤ {general(limit.max)}")
     return ", ".join(parts)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-MINUS = "−"
+from modelship.core.words import with_minus
+
 NOTHING = "—"
 """Stands where there is no number."""
 
@@ -36,7 +37,7 @@ def number(value: float | None, decimals: int) -> str:
         written = f"{value:,.{decimals}f}"
     if float(written.replace(",", "")) == 0:
         written = written.removeprefix("-")
-    return written.replace("-", MINUS)
+    return with_minus(written)
 
 
 def signed(value: float | None, decimals: int) -> str:
@@ -50,7 +51,7 @@ def rough(value: float) -> str:
     """The size of `value` to two significant digits, for a sentence."""
     size = abs(value)
     if size and (size >= 1e15 or size < 1e-8):
-        return f"{size:.1e}".replace("-", MINUS)
+        return with_minus(f"{size:.1e}")
     return f"{size:,.{max(0, 1 - _magnitude(size))}f}"
 
 

@@ -8,7 +8,7 @@ from modelship.core import words
 from modelship.core.metrics import ROUNDING
 from modelship.core.records import Baseline, Finding, MetricGateRecord, MetricVerdict, SliceVerdict, State
 from modelship.reporting.blocks import Light
-from modelship.reporting.numbers import MAX_DECIMALS, MINUS, NOTHING, decimals_for, number, signed
+from modelship.reporting.numbers import MAX_DECIMALS, NOTHING, decimals_for, number, signed
 
 LIGHTS: dict[State, Light] = {
     "missing": "fail",
@@ -134,7 +134,7 @@ def interval_text(verdict: MetricVerdict) -> str:
 def allowed(verdict: MetricVerdict) -> str:
     """The limits as the gate writes them, but the margin, which comes first, with the decimals of its row."""
     margin, separator, limits = verdict.allowed.partition(", ")
-    if verdict.margin is None or not margin.startswith(MINUS):
+    if verdict.margin is None or not margin.startswith(words.MINUS):
         return verdict.allowed or NOTHING
     return f"{number(-verdict.margin, decimals(verdict))}{separator}{limits}"
 

@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from modelship.core.words import with_minus
+
 LONGEST = 100
 """Characters that are kept of a value."""
 
@@ -127,7 +129,7 @@ def slice_column(name: str, column: Any, *, most: int, bins: int) -> Coded | Non
         return _bins(name, values, bins)
     codes = np.searchsorted(distinct, values.values).astype(np.int16)
     codes[values.missing] = len(distinct)
-    return Names(name, codes, _apart([values.plain(value) for value in distinct]))
+    return Names(name, codes, _apart([values.shown(value) for value in distinct]))
 
 
 def split_column(name: str, column: Any, *, most: int, thresholds: int) -> Coded | None:
@@ -144,14 +146,16 @@ def split_column(name: str, column: Any, *, most: int, thresholds: int) -> Coded
 
 
 def texts(column: Any, rows: NDArray[np.intp], *, digits: int | None = None) -> list[str]:
-    """The values of the pyarrow array `column` at `rows`, as a reader would write them.
+    """The values of the pyarrow array `column` at `rows`, as they would be looked up.
 
-    With `digits`, numbers that are not whole have so many significant ones, and none before the point is left out.
+    With `digits`, as a reader would write them: numbers that are not whole have so many significant ones, and none before the point is
+    left out.
     """
     taken = _plain(column.take(pa.array(rows)))
     values = _ordered(taken)
     if values is not None:
-        return [MISSING if gone else values.plain(value, digits) for value, gone in zip(values.values, values.missing, strict=True)]
+        written = values.shown if digits else values.plain
+        return [MISSING if gone else written(value, digits) for value, gone in zip(values.values, values.missing, strict=True)]
     if _is_string(taken.type):
         return [MISSING if raw is None else _name(raw) for raw in taken.cast(pa.large_binary()).to_pylist()]
     return [MISSING if value is None else value_text(value) for value in taken.to_pylist()]
@@ -187,11 +191,16 @@ class _Ordered:
             value = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
         return cut(_whole(str(value)))
 
+    def shown(self, value: Any, digits: int | None = None) -> str:
+        """The same to be read, and not to be looked up: with the sign that all numbers have in a report."""
+        written = self.plain(value, digits)
+        return written if isinstance(value, np.datetime64) else with_minus(written)
+
     def edge(self, value: Any) -> str:
         """An edge between values; thousands are grouped."""
         if isinstance(value, np.datetime64):
             return _date(value) + self.zone
-        return cut(f"{int(value):,}" if isinstance(value, np.integer) else _whole(f"{float(str(value)):,}"))
+        return cut(with_minus(f"{int(value):,}" if isinstance(value, np.integer) else _whole(f"{float(str(value)):,}")))
 
 
 def _plain(column: Any) -> Any:

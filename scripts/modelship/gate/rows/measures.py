@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modelship.core.words import general
 from modelship.gate.directions import Direction
 from modelship.gate.rows.paired import Model, Task, Ties
 
@@ -317,7 +318,7 @@ def _probability_of_truth(model: Model, name: str) -> Rows:
     assert score is not None
     if score.size and (score.min() < 0 or score.max() > 1):
         outside = score.min() if score.min() < 0 else score.max()
-        raise UndefinedError(f"scores must be probabilities for it, and one is {outside:g}")
+        raise UndefinedError(f"scores must be probabilities for it, and one is {general(outside)}")
     if score.ndim == 2:
         chosen: Rows = score[np.arange(len(score)), model.truth]
         return chosen

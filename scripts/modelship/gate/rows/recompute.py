@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 
@@ -12,13 +12,14 @@ from modelship.core.config import Limit, LoadedConfig
 from modelship.core.errors import BadInput, Problem, bad_input
 from modelship.core.metrics import Metrics
 from modelship.core.records import Flips, Slices
-from modelship.core.words import counted
+from modelship.core.words import counted, general
 from modelship.gate.comparison import Comparison
 from modelship.gate.rows.cohorts import judge_worst_cohort
 from modelship.gate.rows.flips import find_flips
 from modelship.gate.rows.intervals import compare
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike, measure_names
 from modelship.gate.rows.paired import Paired, Task
+from modelship.gate.rows.prediction_rows import require_column
 from modelship.gate.rows.predictions import Differences, Layout, PredictionsFile, common_rows, read_pair, read_single
 from modelship.gate.rows.slices import Partition, judge_slices, partition
 
@@ -71,10 +72,11 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     `holdout.roc_auc`, must too where it does for the baseline: that tells what the name means. Else it is taken for scikit-learn's
     where it agrees, and stays as reported where it does not, which a notice tells.
     """
-    named = _named(name for name, limit in limits.items() if not limit.function)
+    named = _named(limits)
     if not named:
         return Recomputed(reported, computable=measure_names())
     layout, task = Layout.of(loaded), _task(named)
+    _refuse_unknown_shown(layout, sources)
     pairing = _pair(sources, layout, task)
     own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
     checked = _check(named, own, reported, _meant(named, pairing, sources.reported_by_baseline))
@@ -95,13 +97,17 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     )
 
 
-def _named(names: Iterable[str]) -> dict[str, Measure]:
-    """The metrics among `names` that predictions may give.
+def _named(limits: Mapping[str, Limit]) -> dict[str, Measure]:
+    """The metrics in `limits` that predictions may give.
 
     Those under scikit-learn's names say of what kind predictions are. A name that only looks like a metric of the other kind, as
-    `calibration.mae` beside `accuracy`, is none.
+    `calibration.mae` beside `accuracy`, is none; nor is one of which the team says that it is better the other way.
     """
-    named = {name: measure for name in names if (measure := find_measure(name) or look_alike(name))}
+    named = {
+        name: measure
+        for name, limit in limits.items()
+        if not limit.function and (measure := find_measure(name) or look_alike(name)) and limit.better in (None, measure.better)
+    }
     kinds = {measure.task for name, measure in named.items() if find_measure(name)}
     return {name: measure for name, measure in named.items() if not kinds or measure.task in kinds}
 
@@ -114,6 +120,14 @@ def _task(measures: Mapping[str, Measure]) -> Task:
         message = f"`{tasks['classification']}` is for classes and `{tasks['regression']}` for numbers."
         raise bad_input(message, "Predictions are one or the other: gate metrics of one kind.")
     return next(iter(tasks))
+
+
+def _refuse_unknown_shown(layout: Layout, sources: Sources) -> None:
+    """Raise BadInput where `gate.show` names a column that no file has: what it should show would stay hidden, unnoticed."""
+    files = (sources.candidate, *filter(None, (sources.baseline, *(sources.evaluated or ()))))
+    known = [column for file in files for column in file.columns()] if layout.shown else []
+    for name in layout.shown:
+        require_column(name, "gate.show", known, sources.candidate)
 
 
 # Pairing.
@@ -276,11 +290,11 @@ def _undefined(name: str, where: str, error: UndefinedError) -> Problem:
 
 
 def _taken_as_reported(name: str, measure: Measure, computed: float) -> str:
-    return f"`{name}` is judged as training reported it: the {measure.name} of the predictions is another number, {computed:.6g}."
+    return f"`{name}` is judged as training reported it: the {measure.name} of the predictions is another number, {general(computed)}."
 
 
 def _disagreement(name: str, reported: float, computed: float) -> Problem:
-    message = f"`{name}` is {reported:.8g} as training reported it, and {computed:.8g} by its predictions."
+    message = f"`{name}` is {general(reported, 8)} as training reported it, and {general(computed, 8)} by its predictions."
     return Problem(message, "Compute it from the rows that are predicted, or leave it out of the metrics file.")
 
 
