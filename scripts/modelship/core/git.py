@@ -120,6 +120,11 @@ class Git:
         fields = self._must("diff", "--name-status", "--no-renames", "-z", base, head).decode(errors="replace").split("\0")
         return [Change(status[:1], path) for status, path in zip(fields[::2], fields[1::2], strict=False) if status]
 
+    def edited_since(self, base: str) -> list[str]:
+        """The files that differ between a commit and the work tree (whole repository). Files that git does not track are not seen."""
+        fields = self._must("diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", base, "--")
+        return [path for path in fields.decode(errors="replace").split("\0") if path]
+
     def is_dirty(self) -> bool:
         """Whether tracked files differ from HEAD."""
         return bool(self._text("status", "--porcelain", "--untracked-files=no"))

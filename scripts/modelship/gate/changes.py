@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from modelship.core.config import CONFIG_NAME
 from modelship.core.documents import flatten, parse_document
 from modelship.core.errors import BadInput
 from modelship.core.git import Git
-from modelship.core.records import Changes, ValueChange
-from modelship.data.dvc_files import data_files_at, data_sources_at
+from modelship.core.records import Changes, DataFile, ValueChange
+from modelship.data.dvc_files import data_files_at, data_sources_at, is_within
 
 MOST = 100
 """Rows of each kind that a record keeps."""
@@ -49,16 +50,39 @@ def changed_among(git: Git, base: str, head: str, paths: Iterable[str]) -> list[
     before = {file.path: file.hash for file in data_files_at(git, base)}
     after = {file.path: file.hash for file in data_files_at(git, head)}
     tracked = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    return _touched(git, paths, files, tracked)
 
-    def is_changed(path: str) -> bool:
-        path = posixpath.normpath(path)
+
+def edited_among(git: Git, base: str, paths: Sequence[str]) -> list[str]:
+    """As `changed_among`, of what stands in the work tree, committed or not. What DVC tracks and nobody has pulled is not edited."""
+    if not paths:
+        return []
+    from modelship.data.dvc_remotes import find_dvc_root
+
+    root = find_dvc_root(git.directory)
+    near = [file for file in data_files_at(git, base) if any(_overlap(path, file.path) for path in paths)] if root else []
+    return _touched(git, paths, git.edited_since(base), [file.path for file in near if root and _is_edited(git.directory, file, root)])
+
+
+def _is_edited(directory: Path, file: DataFile, root: Path) -> bool:
+    from modelship.data.dvc_pull import state_of
+
+    return state_of(directory / file.path, file, root) == "wrong"
+
+
+def _touched(git: Git, paths: Iterable[str], files: Collection[str], tracked: Collection[str]) -> list[str]:
+    """Which of `paths` are, hold or lie in one of `files` (from git's top folder) or `tracked` (by DVC, from git's directory)."""
+
+    def is_touched(path: str) -> bool:
         in_git = posixpath.normpath(git.prefix + path)
-        return (
-            any(name == in_git or name.startswith(f"{in_git}/") for name in files)
-            or any(name == path or name.startswith(f"{path}/") or path.startswith(f"{name}/") for name in tracked)
-        )  # fmt: skip
+        return any(is_within(name, in_git) for name in files) or any(_overlap(path, name) for name in tracked)
 
-    return [path for path in paths if is_changed(path)]
+    return [path for path in paths if is_touched(path)]
+
+
+def _overlap(path: str, other: str) -> bool:
+    path = posixpath.normpath(path)
+    return is_within(path, other) or is_within(other, path)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:

@@ -6,6 +6,7 @@ import msgspec
 
 from modelship.core.config import LoadedConfig, load_config, parse_config
 from modelship.core.errors import BadInput
+from modelship.gate.foresight import foresee
 from modelship.gate.request import Request
 
 
@@ -47,7 +48,8 @@ def find_policy(request: Request, base: str | None) -> Policy:
         return load_config(request.config_path, request.overrides, name=name)
 
     if not request.event.is_pull_request or base is None:
-        return Policy(own(), name)
+        loaded = own()
+        return Policy(loaded, name, foresee(request, base, loaded))
     commit = request.git.resolve(base)
     raw = request.git.read(commit.sha, request.config_path.name)
     if raw is None:
