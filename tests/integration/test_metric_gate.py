@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -51,6 +52,7 @@ BAD_CONFIGURATION = {
     "typo in a limit": (CONFIG.replace("max-regression: 0.005", "max-regresion: 0.005"), "Did you mean `max-regression`?", 6),
     "no limits": ("model: m\n", "`gate.metrics` is not set", None),
     "typo in a metric": (CONFIG.replace("roc_auc", "roc_aucc"), "Did you mean `roc_auc`?", 6),
+    "turned around": (CONFIG.replace("max-regression: 0.005", "max-regression: 0.005, better: lower"), "Leave `better` out", 6),
     "not a limit": (CONFIG.replace("{max-regression: 1%}", "{max-regression: 1 %}"), "gate.metrics.log_loss.max-regression", 7),
 }
 
@@ -304,3 +306,105 @@ def test_a_pull_request_that_sets_its_own_limits_is_never_quietly_green(project:
 
     assert (ran.exit_code, ran.outputs["status"]) == (0, "warn")
     assert "its own limits" in project.record("metric-gate")["notices"][0]
+
+
+def test_a_log_says_each_metric_and_each_notice_without_intervals(project: Project) -> None:
+    project.write("modelship.yaml", CONFIG.replace("min: 0.70", "min: -0.5"))
+    project.commit()
+    project.metrics(roc_auc=0.70, log_loss=-0.25, **{"\x1b[31mother": 1})
+
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+
+    assert ran.exit_code == 1, ran.log
+    assert "✗ roc_auc: 0.744 → 0.7, worse (allowed −0.005, ≥ −0.5)" in ran.log
+    assert "✓ log_loss: 0.5391 → −0.25, better (allowed −0.005391)" in ran.log
+
+    (project.directory / "metrics.json").unlink()
+    project.commit("no baseline")
+    project.metrics()
+    first = project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow")
+    assert "! No baseline for roc_auc, log_loss (metrics.json" in first.log
+    assert "! roc_auc: 0.744, no baseline (allowed −0.005, ≥ −0.5)" in first.log
+
+    quiet = project.run("metric-gate", "--candidate", "metrics.json", "--first-run", "allow", "--quiet")
+    assert len(quiet.log.splitlines()) == 1
+    assert quiet.log.startswith("modelship metric-gate: warn")
+
+
+def test_what_does_not_exist_is_named_with_its_option(project: Project) -> None:
+    for arguments, says in (
+        (("--config", "none.yaml"), "none.yaml: does not exist."),
+        (("--config", "none.yaml", "--metrics", "{f1: {min: 0.1}}"), "none.yaml: does not exist."),
+        (("--config", "none.yaml", "--model", "m"), "none.yaml: does not exist, and no option sets `gate.metrics`."),
+        (("--candidate", "notthere"), "the candidate `notthere` does not exist. Give `--candidate` a metrics file"),
+        (("--candidate", "metrics.json", "--baseline", "file:notthere"), "the baseline `file:notthere` does not exist."),
+    ):
+        ran = project.run("metric-gate", *arguments)
+        assert (ran.exit_code, says in ran.log) == (2, True), ran.log
+
+
+def test_without_a_file_options_are_a_configuration(project: Project) -> None:
+    (project.directory / "modelship.yaml").unlink()
+    options = ("--model", "m", "--candidate", "metrics.json", "--baseline", "none", "--metrics", "{roc_auc: {min: 0.1}}")
+    assert project.run("metric-gate", *options).exit_code == 0
+
+
+# At a terminal -------------------------------------------------------------------------------------------------------------------
+
+GUARDED = CONFIG.replace("gate:\n", "data: {current: data/holdout.csv}\ngate:\n  approval-label: judge-changed\n")
+LABEL = "In a pull request this needs the label `judge-changed`: it "
+
+
+def foreseen(project: Project, *arguments: str) -> list[str]:
+    ran = project.run("metric-gate", "--candidate", "metrics.json", *arguments)
+    assert ran.exit_code == 0, ran.log
+    return [notice.removeprefix(LABEL) for notice in project.record("metric-gate").get("notices", [])]
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.parametrize("folder", ["", "model/"])
+def test_a_branch_is_told_what_its_pull_request_would_need(project: Project, folder: str, is_committed: bool) -> None:
+    team = Project(project.directory / folder)
+    team.write("modelship.yaml", GUARDED)
+    team.write("data/holdout.csv", "id,late\n1,0\n")
+    team.metrics()
+    project.commit("the rules")
+    project.git("checkout", "-q", "-b", "looser")
+    assert foreseen(team) == []
+    team.write("modelship.yaml", GUARDED.replace("min: 0.70", "min: 0.60"))
+    team.write("data/holdout.csv", "id,late\n1,1\n")
+    if is_committed:
+        project.commit("looser")
+
+    edits, loosens = "edits the holdout `data/holdout.csv`", "loosens `roc_auc`: min 0.7 → 0.6"
+    assert foreseen(team) == [f"{edits}; {loosens}."]
+    assert foreseen(team, "--base", "main") == [f"{edits}; {loosens}."]
+    assert foreseen(team, "--base", "HEAD") == ([] if is_committed else [f"{edits}; {loosens}."])
+
+    team.write("modelship.yaml", GUARDED.replace("min: 0.70", "min: 0.72"))
+    assert foreseen(team) == [f"{edits}."], "what is stricter needs nobody"
+
+
+def test_an_edited_holdout_counts_where_dvc_tracks_it(project: Project) -> None:
+    project.write("modelship.yaml", GUARDED)
+    project.write(".dvc/config", "")
+    project.write(".gitignore", "/data/holdout.csv\n/.modelship\n")
+    content = "id,late\n1,0\n"
+    digest = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    project.write("data/holdout.csv.dvc", f"outs:\n- md5: {digest}\n  size: {len(content)}\n  hash: md5\n  path: holdout.csv\n")
+    project.metrics()
+    project.commit("the rules")
+    assert foreseen(project) == [], "not pulled"
+    project.write("data/holdout.csv", content)
+    assert foreseen(project) == []
+    project.write("data/holdout.csv", content + "2,1\n")
+    assert foreseen(project) == ["edits the holdout `data/holdout.csv`."]
+
+
+def test_a_push_is_told_nothing_of_labels(project: Project) -> None:
+    before = project.commit("the rules")
+    project.write("modelship.yaml", CONFIG.replace("min: 0.70", "min: 0.60"))
+    after = project.commit("looser")
+    project.push_event(before, after)
+    project.run("metric-gate", "--candidate", "metrics.json")
+    assert "label" not in " ".join(project.record("metric-gate").get("notices", []))

@@ -41,7 +41,7 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 each_lock = pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 
 
-TERMINAL_ONLY = {"json"}
+TERMINAL_ONLY = {"json", "quiet"}
 """Options about what a command prints; an action's results are its outputs and its record."""
 
 

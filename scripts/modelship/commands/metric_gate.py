@@ -12,6 +12,7 @@ import msgspec
 
 from modelship.commands.frame import Result, Workspace, config_option, model_option, run, yaml_value
 from modelship.core import workflow
+from modelship.core.errors import bad_input
 from modelship.core.records import MetricGateRecord
 
 
@@ -29,6 +30,7 @@ from modelship.core.records import MetricGateRecord
 @click.option("--github-token", help="Reads labels and comments of the pull request: who approved what.")
 @click.option("--evidence", type=click.Path(path_type=Path), help="The run directory that another job handed over.")
 @click.option("--evidence-digest", help="What that job said of it: its output `evidence-digest`.")
+@click.option("--quiet", is_flag=True, help="Print no tables, only what it came to.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
 def command(config: Path, **given: Any) -> None:
     """Judge the candidate's metrics against limits and baseline. Exit code 1 is a verdict of no."""
@@ -48,6 +50,7 @@ def command(config: Path, **given: Any) -> None:
         evidence=given["evidence"],
         evidence_digest=given["evidence_digest"] or "",
         as_json=given["as_json"],
+        quiet=given["quiet"],
     )
     run("metric-gate", config, overrides, lambda space: work(space, options), as_json=options.as_json)
 
@@ -63,6 +66,7 @@ class Options(msgspec.Struct, frozen=True):
     evidence: Path | None
     evidence_digest: str
     as_json: bool
+    quiet: bool
 
     def __repr__(self) -> str:
         # Credentials stay out of tracebacks.
@@ -75,6 +79,11 @@ def work(space: Workspace, options: Options) -> Result:
     from modelship.gate.gate import decide
     from modelship.gate.request import Request
 
+    if options.candidate and not (space.directory / options.candidate).exists():
+        raise bad_input(
+            f"the candidate `{options.candidate}` does not exist.",
+            "Give `--candidate` a metrics file, or a folder with one or predictions; without it the last training is judged.",
+        )
     if options.evidence:
         space.run_directory.take_evidence(RunDirectory(options.evidence), options.evidence_digest)
     decision = decide(
@@ -92,8 +101,7 @@ def work(space: Workspace, options: Options) -> Result:
             github_token=options.github_token,
         )
     )
-    # In a log without intervals the last line says it all, and drawing is what takes time then.
-    if not options.as_json and (decision.record.paired or sys.stdout.isatty()):
+    if not (options.as_json or options.quiet):
         _show(decision.record)
     return Result(
         decision.record, decision.exit_code, {"baseline": decision.record.baseline.label if decision.record.baseline else ""}
@@ -109,7 +117,13 @@ def _credentials(text: str) -> dict[str, str]:
 
 
 def _show(record: MetricGateRecord) -> None:
-    """Print the verdict's tables."""
+    """Print the verdict: with tables and drawings, but in a log of two numbers a metric, where loading what draws takes longest."""
+    if not record.paired and not sys.stdout.isatty():
+        from modelship.gate.brief import brief
+
+        for line in brief(record):
+            workflow.say(line)
+        return
     from modelship.reporting.terminal import render_record
 
     workflow.say(render_record(record))

@@ -283,28 +283,25 @@ class LoadedConfig(msgspec.Struct, frozen=True):
         for part in key.split("."):
             value = getattr(value, part.replace("-", "_"))
         if value is None:
-            raise BadInput(self.problem(f"`{key}` is not set.", remedy, at=key))
+            # What options alone describe has no file to set it in.
+            said = f"`{key}` is not set." if self.document.data else f"does not exist, and no option sets `{key}`."
+            raise BadInput(self.problem(said, remedy, at=key))
         return value
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, name: str | None = None) -> LoadedConfig:
     """Read the configuration at `path`; `overrides` (dotted key to value, from inputs) win over the file.
 
-    The file may be absent when the overrides alone make a configuration. Raises BadInput with one problem that names
-    file, line, key and the nearest valid name.
+    The file may be absent when the overrides alone make a configuration: when they name the model. Raises BadInput with one problem
+    that names file, line, key and the nearest valid name.
     """
     name = name or str(path)
     overrides = overrides or {}
-    if path.exists() or all(value is None for value in overrides.values()):
-        try:
-            document = read_document(path, name)
-        except BadInput as error:
-            if not path.exists():
-                raise bad_input("does not exist.", "Run `modelship init` to write one.", path=name) from None
-            raise error
-    else:
-        document = Document(name, {})
-    return _build(document, overrides, path.parent)
+    if path.exists():
+        return _build(read_document(path, name), overrides, path.parent)
+    if overrides.get("model") is None:
+        raise bad_input("does not exist.", "Run `modelship init` to write one.", path=name)
+    return _build(Document(name, {}), overrides, path.parent)
 
 
 def parse_config(raw: bytes, name: str, directory: Path, overrides: Mapping[str, Any] | None = None) -> LoadedConfig:

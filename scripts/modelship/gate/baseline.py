@@ -144,6 +144,8 @@ def _from_file(name: str, places: Places) -> Found:
         if _snapshot(places, places.git.head() or commit.sha).holds(path):
             raise bad_input(f"the baseline `{name}` is new in this pull request.", "Merge it first, or choose another baseline.")
     path_here = places.directory / name
+    if not path_here.exists():
+        raise bad_input(f"the baseline `file:{name}` does not exist.", "Name a metrics file, or a folder with one or predictions.")
     baseline = Baseline(kind="file", label=name, source=name)
     if not path_here.is_dir():
         return Found(baseline, read_metrics(read_document(path_here, name)), predictions=_only_metrics(name))
