@@ -659,6 +659,37 @@ def test_nothing_of_the_repository_is_run_and_nothing_heavy_is_imported(make_rep
         assert f"'{heavy}'" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("files", "ignored", "path", "why"),
+    [
+        (
+            {"dvc.yaml": "stages: {train: {cmd: x, plots: [{out/predictions.csv: {x: a}}]}}"},
+            "",
+            "out/predictions.csv",
+            "stage `train`",
+        ),
+        ({"outputs/predictions.parquet": "PAR1"}, "outputs/\n", "outputs/predictions.parquet", ""),
+        ({"test_predictions.csv": "id,truth,prediction\n"}, "", "test_predictions.csv", ""),
+        ({"src/evaluate.py": "rows.to_csv('predictions.csv', index=False)\n"}, "", "predictions.csv", "src/evaluate.py names it"),
+        ({"train.py": 'OUT = "out/val_preds.parquet"\n'}, "", "out/val_preds.parquet", "train.py names it"),
+        ({"train.py": "rows.to_csv(folder / 'predictions.csv')\n"}, "", None, ""),
+        ({"train.py": "rows.to_csv(os.path.join(folder, 'predictions.csv'))\n"}, "", None, ""),
+        ({"train.py": "old = pd.read_csv('predictions.csv')\n"}, "", None, ""),
+        ({"train.py": "rows.to_csv('/tmp/predictions.csv')\nrows.to_json('predictions.json')\n"}, "", None, ""),
+    ],
+)
+def test_a_predictions_file_is_proposed(make_repo: MakeRepo, files: dict[str, str], ignored: str, path: str | None, why: str) -> None:
+    repo = make_repo({"train.py": "", "metrics.json": metrics(roc_auc=0.8), **files, ".gitignore": ignored})
+    result = repo.init()
+    config = repo.config()
+    assert config.train.predictions == path
+    assert (config.data.reference, config.data.current) == (None, None)
+    assert ("Predictions: set `data.key`" in left(result)) is (path is not None)
+    if path:
+        assert f"predictions: {path}" in result.output
+        assert why in result.output.partition(f"predictions: {path}")[2].partition("\n")[0]
+
+
 def test_the_template_without_its_two_files(make_repo: MakeRepo) -> None:
     wanted = ("dvc.yaml", "params.yaml", "metrics.json", "expectations.yaml", ".dvc/config", "requirements.txt", ".gitignore")
     files = {name: (TEMPLATE / name).read_text(encoding="utf-8") for name in (*wanted, "flight_delay/train.py", "data/.gitignore")}

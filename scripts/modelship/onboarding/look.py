@@ -95,6 +95,7 @@ class _Pipeline:
     metrics: list[_Output] = field(default_factory=list)
     params: list[_Output] = field(default_factory=list)
     outs: list[_Output] = field(default_factory=list)
+    plots: list[_Output] = field(default_factory=list)
     tracked: list[_Output] = field(default_factory=list)
 
 
@@ -126,7 +127,7 @@ def _read_pipeline(found: _Pipeline, name: str, data: dict[str, Any]) -> None:
     if len(bodies) > 1:
         found.files.append(name)
     for why, base, body in bodies:
-        for kind, into in (("metrics", found.metrics), ("outs", found.outs)):
+        for kind, into in (("metrics", found.metrics), ("outs", found.outs), ("plots", found.plots)):
             for item, options in _entries(body.get(kind)):
                 path = _inside(base, item)
                 if path:
@@ -312,16 +313,19 @@ def _metrics_file(tree: Tree, name: str, output: _Output | None) -> MetricsFile 
 
 def _mentioned_metrics(tree: Tree) -> MetricsFile | None:
     """A metrics file that a training or evaluation script names, where none is there yet."""
-    scripts = [
-        name
-        for name in tree.names
-        if name.endswith(".py") and not _is_aside(name) and set(_words(name)) & {"train", "training", "evaluate", "evaluation", "eval"}
-    ]
+    found = _mentioned(tree, r"""["']([\w./-]{0,200}metrics[\w-]{0,100}\.(?:json|ya?ml|toml))["']""")
+    return MetricsFile(found.value, found.why, tree.keeping(found.value)) if found else None
+
+
+def _mentioned(tree: Tree, pattern: str) -> Choice | None:
+    """The path in the first group of `pattern` in a script that trains or evaluates."""
+    words = {"train", "training", "evaluate", "evaluation", "eval", "predict", "scoring"}
+    scripts = [name for name in tree.names if name.endswith(".py") and not _is_aside(name) and set(_words(name)) & words]
     for script in scripts[:MOST_CANDIDATES]:
-        match = re.search(r"""["']([\w./-]{0,200}metrics[\w-]{0,100}\.(?:json|ya?ml|toml))["']""", tree.text(script) or "")
+        match = re.search(pattern, tree.text(script) or "")
         path = _inside("", match[1]) if match else None
         if path:
-            return MetricsFile(path, f"{script} names it", tree.keeping(path))
+            return Choice(path, f"{script} names it")
     return None
 
 
@@ -335,14 +339,22 @@ def _params(tree: Tree, pipeline: _Pipeline) -> Choice | None:
 
 
 def _predictions(tree: Tree, pipeline: _Pipeline) -> Choice | None:
-    outs = [(output.path, output.why) for output in pipeline.outs]
+    outs = [(output.path, output.why) for output in (*pipeline.outs, *pipeline.plots)]
     # Often ignored by git, so looked for on disk as well.
-    usual = [f"{stem}{suffix}" for stem in ("predictions", "preds") for suffix in FORMATS]
+    usual = [f"{folder}{stem}{suffix}" for folder in _OUTPUT_FOLDERS for stem in ("predictions", "preds") for suffix in FORMATS]
     there = [(name, "") for name in (*tree.names, *usual) if tree.is_there(name)]
     for name, why in [*outs, *there]:
         if _is_table(name) and {"predictions", "preds", "prediction"} & set(_words(name)) and not _is_aside(name):
             return Choice(name, why)
-    return None
+    # As a whole path, and to be written: what stands behind a comma or a slash is in a folder that nobody knows.
+    return _mentioned(tree, _WRITTEN_PREDICTIONS)
+
+
+_OUTPUT_FOLDERS = ("", "output/", "outputs/", "artifacts/", "results/", "reports/", "data/")
+_WRITTEN_PREDICTIONS = (
+    r"""(?:=|(?<!read_csv)(?<!read_parquet)(?<!read_table)\()\s*["']"""
+    rf"""((?:[\w.-]+/){{0,9}}(?:[\w-]{{0,100}}_)?(?:predictions|preds)(?:{"|".join(map(re.escape, FORMATS))}))["']"""
+)
 
 
 def _model_folder(tree: Tree, pipeline: _Pipeline, mlflow: str | None) -> Choice | None:

@@ -372,6 +372,11 @@ def _undecided_metrics(facts: Facts, metrics: MetricsFile, gated: tuple[KnownMet
 
 def _undecided_data(facts: Facts) -> list[str]:
     said = []
+    if facts.predictions:
+        said.append(
+            f"Predictions: set `data.key` to the column of `{shown(facts.predictions.value)}` that names a row, and `train.columns` "
+            "where truth, prediction and score are called otherwise. With them every change has an interval."
+        )
     if facts.dvc and facts.dvc.problem:
         said.append(shown(facts.dvc.problem, 300))
     if facts.dvc and facts.dvc.needs_credentials:
