@@ -101,8 +101,9 @@ def _metrics(metrics: MetricTable, limits: _Limits) -> list[str]:
 
 
 def _check(check: Check) -> str:
-    name = escape.text(check.name)
-    return f"{ICONS[check.light]} **{name}**" if check.blocks else f"{ICONS[check.light]} {name}"
+    """The light and the name, which no line end parts: on a telephone the one would stand without the other."""
+    name = escape.unbroken(check.name)
+    return f"{ICONS[check.light]}&nbsp;{f'**{name}**' if check.blocks else name}"
 
 
 def _section(section: Section, limits: _Limits) -> str:
