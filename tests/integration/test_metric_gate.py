@@ -408,3 +408,15 @@ def test_a_push_is_told_nothing_of_labels(project: Project) -> None:
     project.push_event(before, after)
     project.run("metric-gate", "--candidate", "metrics.json")
     assert "label" not in " ".join(project.record("metric-gate").get("notices", []))
+
+
+def test_one_run_of_everything_prints_its_tables_once(project: Project) -> None:
+    project.write(
+        "answer.py", "import json, pathlib; pathlib.Path('metrics.json').write_text(json.dumps({'roc_auc': 0.6, 'log_loss': 0.5}))"
+    )
+    project.write("modelship.yaml", CONFIG.replace("python train.py", "python answer.py"))
+    project.commit()
+    ran = project.run("pull-request", "--validate", "false")
+    assert ran.exit_code == 1, ran.log
+    lines = [line.split() for line in ran.log.splitlines()]
+    assert [line[1:4] for line in lines if line[:2] in (["✗", "roc_auc"], ["✗", "roc_auc:"])] == [["roc_auc", "0.7440", "0.6000"]]

@@ -119,5 +119,5 @@ def work(space: Workspace, baseline_model: Path | None) -> Result:
         if not check.holds:
             level = "error" if check.severity == "critical" else "warning"
             wanted = f" Wanted: {check.limit}." if check.limit else ""
-            workflow.annotate(level, Problem(f"{check.name} does not hold: {check.observed}.{wanted}"), "modelship evaluate")
+            workflow.annotate(level, Problem(f"`{check.name}` does not hold: {check.observed}.{wanted}"), "modelship evaluate")
     return Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
