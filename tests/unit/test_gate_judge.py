@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from modelship.core.config import Limit
 from modelship.core.documents import Document
 from modelship.core.metrics import LARGEST, Metrics, read_metrics, why_not_a_metric
-from modelship.core.records import MetricVerdict
+from modelship.core.records import EvaluateRecord, FunctionMetric, MetricVerdict
 from modelship.gate.comparison import Comparison
 from modelship.gate.directions import Direction
 from modelship.gate.judge import Judgement, judge, judge_paired, margin, worst_first
+from modelship.gate.own_metrics import own_metrics
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -384,3 +386,19 @@ def test_the_interval_tells_the_state(change: float, error: float, margin_: floa
     expected = "fail" if high < edge else "inconclusive" if change < edge else "pass"
     assert verdict.state == expected
     assert verdict.proven == (high < edge or low >= edge or low > 0)
+
+
+def test_a_metric_of_the_teams_own_rests_on_its_groups() -> None:
+    """One that counted every row as if it stood for itself would prove more than is known."""
+    limits = {"cost": Limit(better="lower", max_regression=0.1, function="a:b")}
+    alone = FunctionMetric(function="a:b", candidate=1.2, baseline=1.0, standard_error=0.05, effective_rows=30.0, method="mean")
+
+    def compared(metric: FunctionMetric) -> Comparison:
+        record = EvaluateRecord(status="pass", summary="", rows=400, functions={"cost": metric})
+        return own_metrics(limits, record, must_be_there=True).comparisons["cost"]
+
+    by_row, by_group = compared(alone), compared(msgspec.structs.replace(alone, groups=50))
+    assert (by_row.support, by_row.freedom) == (400, math.inf)
+    assert (by_group.support, by_group.freedom, by_group.rows) == (50, 49, 400)
+    assert by_group.change == by_row.change == pytest.approx(-0.2)
+    assert by_group.interval(0.95)[0] < by_row.interval(0.95)[0] < by_row.interval(0.95)[1] < by_group.interval(0.95)[1]
