@@ -13,6 +13,7 @@ import msgspec
 from modelship.commands.frame import Result, Workspace, config_option, model_option, run, yaml_value
 from modelship.core import workflow
 from modelship.core.errors import bad_input
+from modelship.core.prediction_files import suffix_of
 from modelship.core.records import MetricGateRecord
 
 
@@ -79,7 +80,8 @@ def work(space: Workspace, options: Options) -> Result:
     from modelship.gate.gate import decide
     from modelship.gate.request import Request
 
-    if options.candidate and not (space.directory / options.candidate).exists():
+    # A predictions file in the place of its folder is told as that, be it there or not.
+    if options.candidate and not suffix_of(options.candidate) and not (space.directory / options.candidate).exists():
         raise bad_input(
             f"the candidate `{options.candidate}` does not exist.",
             "Give `--candidate` a metrics file, or a folder with one or predictions; without it the last training is judged.",
