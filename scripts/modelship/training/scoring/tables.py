@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +50,22 @@ def read_table(path: str, name: str) -> pd.DataFrame:
 
 
 def need_columns(frame: pd.DataFrame, names: Sequence[str], who: str, name: str, remedy: str = "") -> None:
-    """Raise RefusedError unless the table has the columns that `who` needs."""
+    """Raise RefusedError unless the table has the columns that `who` needs. Without a remedy the nearest column is named."""
     missing = [column for column in names if column not in frame.columns]
     if missing:
         shown = ", ".join(f"`{column}`" for column in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise RefusedError(f"{who} {shown}{more}, which `{name}` lacks.", remedy)
+        raise RefusedError(f"{who} {shown}{more}, which `{name}` lacks.", remedy or nearest(missing[0], frame.columns))
+
+
+def nearest(name: str, columns: Iterable[Any]) -> str:
+    """A sentence that names the column most like `name`, or some of them where none is."""
+    known = [str(column) for column in columns]
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"Did you mean `{close[0][:100]}`?"
+    shown = ", ".join(f"`{column[:40]}`" for column in known[:8])
+    return f"It has {shown}{', …' if len(known) > 8 else ''}."
 
 
 def plain(values: Any) -> Array:
