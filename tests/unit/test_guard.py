@@ -126,6 +126,7 @@ def test_another_judge_needs_approval(key: str, value: Any, kind: Any, text: str
         ("gate.slice-rows", 50),
         ("evaluate.latency.single-row-p99", "50ms"),
         ("evaluate.tolerance", 0),
+        ("evaluate.timeout", "1h"),
         ("evaluate.invariance", [{"column": "carrier", "allow": "1%"}, {"column": "origin"}]),
         ("gate.show", ABSENT),
         ("gate.accept-regression", "never"),

@@ -214,8 +214,9 @@ _LIMIT_IS_LOOSER: dict[str, Callable[[float, float], bool]] = {
 # Other keys
 
 _GUARDED = ("data.", "gate.", "evaluate.", "train.columns.", "train.predictions")
-_FREE = frozenset({"data.reference", "data.remote"})
-"""What the model learns from, and where files that are known by their hash come from, is the author's to say."""
+_FREE = frozenset({"data.reference", "data.remote", "evaluate.timeout"})
+"""What the model learns from, where files that are known by their hash come from, and how long an evaluation may take, is the author's
+to say."""
 
 _KINDS: dict[str, Kind] = {
     "data.current": "holdout",
