@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from modelship.core.config import parse_config
 from modelship.core.errors import BadInput
-from modelship.gate.rows import prediction_classes, prediction_tables
+from modelship.gate.rows import prediction_classes, prediction_rows, prediction_tables
 from modelship.gate.rows.paired import Paired, Task
 from modelship.gate.rows.predictions import Differences, Layout, PredictionsFile, common_rows, read_pair, read_single
 
@@ -488,6 +488,22 @@ def test_too_many_classes(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has 3 classes with those of scores; at most 2" in pair.refusal(
         with_(BINARY, score=None, score_0=[1.0] * 4, score_7=[0.0] * 4)
     )
+
+
+def test_too_many_columns_of_scores_are_refused_before_any_is_read(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_rows, "MAX_CLASSES", 2)
+    assert pair.read({**BINARY, "score_0": [0.9, 0.1, 0.6, 0.8], "score_1": [0.1, 0.9, 0.4, 0.2]}).classes == (0, 1)
+    line = pair.refusal(with_(THREE, score_d=["no number"] * 3))
+    assert line.startswith(f"{OURS}: has 4 columns of scores; at most 2 classes are compared.")
+
+
+def test_more_scores_than_memory_holds_are_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_classes, "MAX_SCORES", 9)
+    assert pair.read(THREE).candidate.score is not None
+    line = pair.refusal({**THREE, "score_d": [0.0] * 3}, THREE)
+    assert line == f"{OURS}: has scores for 4 classes in 3 rows; at most 9 scores are compared. Judge on fewer rows."
+    one_score = {"id": [1, 2, 3, 4], "truth": ["a", "b", "c", "a"], "prediction": ["a", "b", "c", "c"], "score": [0.5] * 4}
+    assert pair.read(one_score).candidate.score is None, "one column is no score of three classes, however many rows there are"
 
 
 # Scores.

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from modelship.core.words import counted
 from modelship.gate.rows.paired import Answers, Class
-from modelship.gate.rows.prediction_rows import Rows, are
+from modelship.gate.rows.prediction_rows import MAX_CLASSES, Rows, are
 from modelship.gate.rows.prediction_tables import is_text, plain
 
-MAX_CLASSES = 1_000
+MAX_SCORES = 200_000_000
+"""Rows times classes. A file of 512 MiB holds no more in single precision, unless most of them are the same."""
 
 SUM_TOLERANCE = 1e-3
 """How far from one the probabilities of all classes may add up."""
@@ -101,7 +102,7 @@ def find_classes(truth: Labels, predictions: Sequence[Labels], sides: Sequence[R
     """The classes that labels and scores speak of, and of two the positive one.
 
     scikit-learn averages over the union of the labels of truth and predictions, and so do these. Raises BadInput for labels of
-    different kinds, too many classes, and a positive class that is none.
+    different kinds, too many classes or scores, and a positive class that is none.
     """
     layout = truth.rows.layout
     kind = _common_kind([truth, *predictions])
@@ -122,6 +123,12 @@ def find_classes(truth: Labels, predictions: Sequence[Labels], sides: Sequence[R
         )
     if len(names) > MAX_CLASSES:
         raise truth.rows.problem(f"has {len(names):,} classes with those of scores; at most {MAX_CLASSES:,} are compared.")
+    for side in sides:
+        if len(names) > 2 and len(side) * len(names) > MAX_SCORES and _scores_by_class(side, kind):
+            raise side.problem(
+                f"has scores for {len(names):,} classes in {len(side):,} rows; at most {MAX_SCORES:,} scores are compared.",
+                "Judge on fewer rows.",
+            )
     ordered = tuple(sorted(names))  # All are of one kind.
     positive = None if len(ordered) != 2 else 1 if requested is None else ordered.index(requested)
     return Classes(kind, ordered, positive, frozenset(_of_kind(value, kind) for value in truth.values))

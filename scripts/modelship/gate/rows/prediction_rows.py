@@ -20,6 +20,8 @@ from modelship.gate.rows.prediction_tables import PredictionsFile, is_moment, is
 EXAMPLES = 3
 """How many rows a message names."""
 
+MAX_CLASSES = 1_000
+
 KEY_LIMIT = 60
 """Characters of a key that a message shows."""
 
@@ -200,6 +202,11 @@ def read_rows(file: PredictionsFile, layout: Layout, task: Task, further: Sequen
     require_column(layout.key, "data.key", known, file)
     require_column(layout.truth, "train.columns.truth", known, file)
     scores = layout.score_columns(known) if task == "classification" else []
+    if len(scores) > MAX_CLASSES + 1:
+        message = f"has {len(scores):,} columns of scores; at most {MAX_CLASSES:,} classes are compared."
+        raise bad_input(
+            message, f"Is `train.columns.score` right? Columns named `{plain(layout.score)}_…` are scores.", path=file.name
+        )
     if not scores:
         require_column(layout.prediction, "train.columns.prediction", known, file)
     predicted = [layout.prediction] if layout.prediction in known else []
