@@ -554,6 +554,68 @@ def test_a_pull_request_that_changes_what_it_is_judged_on_is_told(
     assert decision.exit_code == (ExitCode.VERDICT_NO if says else ExitCode.PASS), "who changes the judge's data needs approval"
 
 
+@pytest.mark.parametrize(
+    ("links", "before", "after", "says"),
+    [
+        ({"data": "store"}, {"store/test.csv": "a"}, {"store/test.csv": "b"}, True),
+        ({"data": "store"}, {"store/test.csv": "a"}, {"store/train.csv": "b"}, False),
+        ({"data/test.csv": "../store/a.csv"}, {"store/a.csv": "a"}, {"store/a.csv": "b"}, True),
+        ({"data": "one", "one": "two/deep"}, {"two/deep/test.csv": "a"}, {"two/deep/test.csv": "b"}, True),
+        ({"data/test.csv/part": "../../store"}, {"store/more/1.csv": "a"}, {"store/more/1.csv": "b"}, True),
+        ({"data": "store"}, {"store/test.csv.dvc": FOLDER}, {"store/test.csv.dvc": FOLDER.replace("A.dir", "B.dir")}, True),
+        ({"data": "data"}, {"other.csv": "a"}, {"other.csv": "b"}, False),
+        ({"data": "../elsewhere"}, {"other.csv": "a"}, {"other.csv": "b"}, False),
+        ({"data": "/elsewhere"}, {"other.csv": "a"}, {"other.csv": "b"}, False),
+    ],
+)
+def test_a_holdout_behind_a_link_is_watched_where_it_stands(
+    repository: Repository, links: dict[str, str], before: dict[str, str], after: dict[str, str], says: bool
+) -> None:
+    for name, target in links.items():
+        (repository.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository.root / name).symlink_to(target)
+    before = {name: text.replace("path: data", "path: test.csv") for name, text in before.items()}
+    after = {name: text.replace("path: data", "path: test.csv") for name, text in after.items()}
+    base = repository.metrics(0.70, modelship__yaml=CONFIG + "data: {current: data/test.csv}\n", **before)
+    head = repository.metrics(0.71, **after)
+    found = [finding.text for finding in gate(repository, 0.71, pull(base, head)).record.findings]
+    assert found == (["edits the holdout `data/test.csv`"] if says else [])
+
+
+@pytest.mark.parametrize("moved", ["data", "one"])
+def test_a_link_to_the_holdout_that_leads_elsewhere_is_told(repository: Repository, moved: str) -> None:
+    (repository.root / "data").symlink_to("one")
+    (repository.root / "one").symlink_to("two")
+    files = {"two/test.csv": "hard", "three/test.csv": "easy"}
+    base = repository.metrics(0.70, modelship__yaml=CONFIG + "data: {current: data/test.csv}\n", **files)
+    (repository.root / moved).unlink()
+    (repository.root / moved).symlink_to("three")
+    decision = gate(repository, 0.71, pull(base, repository.metrics(0.71)))
+    assert [finding.text for finding in decision.record.findings] == ["edits the holdout `data/test.csv`"]
+
+
+@pytest.mark.parametrize("path", ["data", "data/test.csv"])
+def test_a_holdout_in_a_submodule_is_another_one_when_the_submodule_is(repository: Repository, tmp_path: Path, path: str) -> None:
+    tables = Repository(tmp_path / "tables")
+    tables.commit(test__csv="hard")
+    repository.git("submodule", "--quiet", "add", str(tables.root), "data")
+    ignored = (repository.root / ".gitmodules").read_text() + "\tignore = all\n"
+    base = repository.metrics(0.70, modelship__yaml=CONFIG + f"data: {{current: {path}}}\n", __gitmodules=ignored)
+    tables.commit(test__csv="easy")
+    repository.git("-C", "data", "pull", "--quiet")
+    repository.git("add", "--force", "data")
+    decision = gate(repository, 0.71, pull(base, repository.metrics(0.71)))
+    assert [finding.text for finding in decision.record.findings] == [f"edits the holdout `{path}`"]
+
+
+def test_predictions_in_a_folder_behind_a_link_are_those_of_the_base(repository: Repository) -> None:
+    (repository.root / "results").symlink_to("store")
+    base = repository.metrics(0.70, **{"store/predictions.csv": "old"})
+    repository.metrics(0.71, **{"store/predictions.csv": "new"})
+    places = Places(Git(repository.root), repository.root, "metrics.json", base, "m", "m", None, None, "results/predictions.csv")
+    assert predictions(find_baseline("base", places)) == "old"
+
+
 def test_what_the_base_branch_got_meanwhile_is_not_blamed_on_the_pull_request(repository: Repository) -> None:
     repository.metrics(0.70, modelship__yaml=CONFIG)
     repository.git("checkout", "--quiet", "-b", "idea")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _DEFAULT_BRANCHES = (
     "refs/heads/master",
 )
 _LONGEST_LINK = 4096
+_MOST_LINKS_ON_A_WAY = 40
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
 
 
@@ -43,6 +45,7 @@ class Git:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._commits: dict[str, Commit] = {}
+        self._links_at: dict[str, dict[str, str]] = {}
 
     def root(self) -> Path | None:
         """The top folder of the work tree, or None outside of a repository."""
@@ -116,14 +119,71 @@ class Git:
         return [name for name in listed.split("\0") if name]
 
     def changes(self, base: str, head: str) -> list[Change]:
-        """The files that differ between two commits (whole repository)."""
-        fields = self._must("diff", "--name-status", "--no-renames", "-z", base, head).decode(errors="replace").split("\0")
+        """The files, links and submodules that differ between two commits (whole repository)."""
+        # A `.gitmodules` may ask to have changes of a submodule ignored.
+        options = ("--name-status", "--no-renames", "--ignore-submodules=none", "-z")
+        fields = self._must("diff", *options, base, head).decode(errors="replace").split("\0")
         return [Change(status[:1], path) for status, path in zip(fields[::2], fields[1::2], strict=False) if status]
 
     def edited_since(self, base: str) -> list[str]:
         """The files that differ between a commit and the work tree (whole repository). Files that git does not track are not seen."""
         fields = self._must("diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", base, "--")
         return [path for path in fields.decode(errors="replace").split("\0") if path]
+
+    def follow(self, sha: str, path: str) -> str:
+        """Where `path` (from the top folder) leads in commit `sha`, links on the way to it followed.
+
+        `path` itself where a link leads out of the commit or in a circle.
+        """
+        links = self._links(sha)
+        place, left = "", path.split("/")
+        followed = 0
+        while left:
+            part = left.pop(0)
+            step = _normal(f"{place}/{part}" if place else part or ".")
+            if step == ".." or step.startswith("../"):
+                return path
+            if step not in links:
+                place = "" if step == "." else step
+                continue
+            followed += 1
+            if followed > _MOST_LINKS_ON_A_WAY or not links[step] or links[step].startswith("/"):
+                return path
+            left = [*links[step].split("/"), *left]
+        return place
+
+    def places(self, sha: str, path: str) -> frozenset[str]:
+        """Where the file or folder at `path` (from the top folder) stands in commit `sha`, and where links in it lead."""
+        found: set[str] = set()
+        waiting = [path]
+        while waiting:
+            place = self.follow(sha, waiting.pop())
+            if place not in found:
+                found.add(place)
+                waiting += [link for link in self._links(sha) if link.startswith(f"{place}/")]
+        return frozenset(found)
+
+    def _links(self, sha: str) -> dict[str, str]:
+        """Where each link of commit `sha` leads, by its path from the top folder."""
+        if sha not in self._links_at:
+            listed = self._must("ls-tree", "-r", "-z", "--full-tree", sha).decode(errors="replace").split("\0")
+            blobs = {entry.partition("\t")[2]: entry.split()[2] for entry in listed if entry.startswith("120000 ")}
+            texts = self._short_blobs(blobs.values())
+            self._links_at[sha] = {path: texts.get(blob, "") for path, blob in blobs.items()}
+        return self._links_at[sha]
+
+    def _short_blobs(self, blobs: Iterable[str]) -> dict[str, str]:
+        """The text of those blobs that are no longer than a link may be."""
+        asked = "".join(f"{blob}\n" for blob in sorted(set(blobs)))
+        sizes = [line.split() for line in self._must("cat-file", "--batch-check", given=asked.encode()).decode().splitlines()]
+        short = [(blob, int(size)) for blob, _, size in sizes if int(size) < _LONGEST_LINK]
+        content = self._must("cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in short).encode()) if short else b""
+        texts, at = {}, 0
+        for blob, size in short:
+            at = content.index(b"\n", at) + 1
+            texts[blob] = content[at : at + size].decode(errors="replace")
+            at += size + 1
+        return texts
 
     def is_dirty(self) -> bool:
         """Whether tracked files differ from HEAD."""
@@ -145,8 +205,8 @@ class Git:
         result = self._run(*arguments)
         return result.stdout.decode(errors="replace").strip() or None if result.returncode == 0 else None
 
-    def _must(self, *arguments: str) -> bytes:
-        result = self._run(*arguments)
+    def _must(self, *arguments: str, given: bytes = b"") -> bytes:
+        result = self._run(*arguments, given=given)
         if result.returncode != 0:
             raise infrastructure(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
         return result.stdout

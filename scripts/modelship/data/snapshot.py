@@ -130,7 +130,7 @@ class Snapshot:
             raise AbsentError(f"`{path}` is neither in git nor under DVC at {self._sha[:7]}")
 
     def _inside(self, path: str) -> str:
-        return posixpath.normpath(posixpath.join(self._prefix, path))
+        return self._git.follow(self._sha, posixpath.normpath(posixpath.join(self._prefix, path)))
 
     def _in_git(self, inside: str) -> list[str]:
         """The files in git at or below `inside`, less those that only serve DVC and git."""

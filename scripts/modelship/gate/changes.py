@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,14 @@ def changes(git: Git, base: str, head: str, *, params: str | None, config: str =
 
 
 def changed_among(git: Git, base: str, head: str, paths: Iterable[str]) -> list[str]:
-    """Which of `paths` (files or folders, relative to the folder of modelship.yaml) are others in `head`, for git or for DVC."""
-    files = {change.path for change in git.changes(base, head)}
+    """Which of `paths` (files or folders, relative to the folder of modelship.yaml) are others in `head`, for git or for DVC.
+
+    Links on the way to a path and in a folder are followed; a folder in a submodule is another one when the submodule is.
+    """
     before = {file.path: file.hash for file in data_files_at(git, base)}
     after = {file.path: file.hash for file in data_files_at(git, head)}
     tracked = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    return _touched(git, paths, files, tracked)
+    return _touched(git, (base, head), paths, files={change.path for change in git.changes(base, head)}, tracked=tracked)
 
 
 def edited_among(git: Git, base: str, paths: Sequence[str]) -> list[str]:
@@ -61,7 +63,8 @@ def edited_among(git: Git, base: str, paths: Sequence[str]) -> list[str]:
 
     root = find_dvc_root(git.directory)
     near = [file for file in data_files_at(git, base) if any(_overlap(path, file.path) for path in paths)] if root else []
-    return _touched(git, paths, git.edited_since(base), [file.path for file in near if root and _is_edited(git.directory, file, root)])
+    tracked = [file.path for file in near if root and _is_edited(git.directory, file, root)]
+    return _touched(git, (base,), paths, files=git.edited_since(base), tracked=tracked)
 
 
 def _is_edited(directory: Path, file: DataFile, root: Path) -> bool:
@@ -70,12 +73,20 @@ def _is_edited(directory: Path, file: DataFile, root: Path) -> bool:
     return state_of(directory / file.path, file, root) == "wrong"
 
 
-def _touched(git: Git, paths: Iterable[str], files: Collection[str], tracked: Collection[str]) -> list[str]:
-    """Which of `paths` are, hold or lie in one of `files` (from git's top folder) or `tracked` (by DVC, from git's directory)."""
+def _touched(git: Git, shas: Sequence[str], paths: Iterable[str], *, files: Iterable[str], tracked: Iterable[str]) -> list[str]:
+    """Which of `paths` are, hold or lie in one of `files` (from git's top folder) or `tracked` (by DVC, from git's directory).
+
+    Where they stand is asked of the commits `shas`; a path that stands elsewhere in one of them than in another is touched, too.
+    """
+    changed = {*files, *(posixpath.normpath(git.prefix + name) for name in tracked)}
 
     def is_touched(path: str) -> bool:
-        in_git = posixpath.normpath(git.prefix + path)
-        return any(is_within(name, in_git) for name in files) or any(_overlap(path, name) for name in tracked)
+        path = posixpath.normpath(git.prefix + path)
+        places = {git.places(sha, path) for sha in shas}
+        if len(places) > 1:
+            return True
+        # What is above a place and changed is a link, a submodule, or a folder that DVC tracks as a whole.
+        return any(is_within(name, place) or is_within(place, name) for name in changed for place in {path}.union(*places))
 
     return [path for path in paths if is_touched(path)]
 
