@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ class Repository:
         (self.root / "predictions.csv").unlink(missing_ok=True)
 
     def places(self, *, credentials: Mapping[str, str] | None = None, pull_request: bool = False, **changes: str | None) -> Places:
-        paths = {"predictions_path": "predictions.csv", "model_path": "model", "remote": None, **changes}
+        paths: dict[str, Any] = {"predictions_path": "predictions.csv", "model_path": "model", "remote": None, **changes}
         return Places(
             git=Git(self.root),
             directory=self.root,

@@ -108,6 +108,11 @@ def judged(project: Project, *, evaluates: bool = True) -> dict[str, Any]:
     for arguments in (before, ("train",), after) if evaluates else (("train",),):
         ran = project.run(*arguments)
         assert ran.exit_code == 0, ran.log
+    return gate(project)
+
+
+def gate(project: Project) -> dict[str, Any]:
+    """The gate's record of what stands in the run directory."""
     ran = project.run("metric-gate")
     return {**project.record("metric-gate"), "exit-code": ran.exit_code}
 
@@ -179,3 +184,155 @@ def test_training_that_leaves_out_hard_rows_is_judged_on_all_of_them(team: Proje
     assert record["findings"][0]["text"] == f"predicts other rows than the baseline: {gone} rows gone"
     assert found["candidate"] == pytest.approx(accuracy(everything, distracted=0.01), abs=1e-12)
     assert (found["state"], found["reason"]) == ("fail", "below 0.9")
+
+
+# Training that records no predictions --------------------------------------------------------------------------------------------
+
+WITHOUT_PREDICTIONS = CONFIG.replace(", predictions: predictions.csv", "")
+BOTH = "Both models are judged by what `evaluate` scored: training recorded no predictions."
+CANDIDATE = "The candidate is judged by what `evaluate` scored: training recorded no predictions."
+
+
+@pytest.fixture
+def laconic(team: Project) -> Project:
+    """A team whose training reports metrics alone."""
+    team.write("modelship.yaml", WITHOUT_PREDICTIONS + "  slices: [band]\n")
+    hold_out(team, flights(0, 2000).assign(band=lambda table: np.where(table["wind"] > 0, "strong", "weak")))
+    team.commit("Slices")
+    return team
+
+
+def test_what_was_scored_stands_for_predictions(laconic: Project) -> None:
+    learn(laconic, 1)
+
+    record = judged(laconic)
+
+    found = verdict(record)
+    assert (record["exit-code"], record["paired"], record["rows"], record["notices"][0]) == (1, True, 2000, BOTH)
+    assert found["baseline"] == pytest.approx(accuracy(flights(0, 2000)), abs=1e-12)
+    assert found["candidate"] == pytest.approx(accuracy(flights(0, 2000), distracted=1), abs=1e-12)
+    assert (found["state"], found["reason"], found["proven"], found["recomputed"]) == ("fail", "worse", True, True)
+    assert {each["slice"]["band"] for each in record["slices"]["verdicts"]} == {"strong", "weak"}
+    assert record["flips"]["newly-wrong"] > record["flips"]["newly-right"] > 0
+    assert record["findings"] == []
+
+
+def test_a_reported_metric_that_the_saved_model_contradicts_is_an_error_that_shows_both(laconic: Project) -> None:
+    laconic.write("train.py", TRAIN.replace('"accuracy": accuracy', '"accuracy": 0.99'))
+    record = judged(laconic)
+    (problem,) = record["problems"]
+    assert record["exit-code"] == 2
+    true = accuracy(flights(0, 2000))
+    assert (
+        problem["message"]
+        == f"`accuracy` is 0.99 as training reported it, and {true:.8g} by what `evaluate` scored with the saved model."
+    )
+
+
+def test_the_candidate_alone_is_held_against_what_the_baseline_predicted(team: Project) -> None:
+    base = team.git("rev-parse", "HEAD")
+    learn(team, 1)
+    team.write("modelship.yaml", WITHOUT_PREDICTIONS)
+    team.pull_request_event(base, team.commit("An idea"))
+    for command in ("train", "evaluate"):
+        ran = team.run(command)
+        assert ran.exit_code == 0, ran.log
+    record = gate(team)
+    found = verdict(record)
+    assert CANDIDATE in record["notices"]
+    assert [finding["text"] for finding in record["findings"]] == ["changes `train.predictions`: predictions.csv → none"]
+    assert found["baseline"] == pytest.approx(accuracy(flights(0, 2000)), abs=1e-12)
+    assert (found["state"], found["reason"], found["proven"]) == ("fail", "worse", True)
+
+
+def test_a_changed_holdout_is_told_in_rows_where_the_baseline_has_predictions(team: Project) -> None:
+    hold_out(team, flights(500, 2500))
+    team.write("modelship.yaml", WITHOUT_PREDICTIONS)
+    record = judged(team)
+    assert [finding["text"] for finding in record["findings"]] == [
+        "edits the holdout `holdout.csv`: 500 rows new, 500 rows gone",
+        "changes `train.predictions`: predictions.csv → none",
+    ]
+    assert verdict(record)["baseline"] == pytest.approx(accuracy(flights(500, 2500)), abs=1e-12)
+
+
+# Models that nobody trained here -------------------------------------------------------------------------------------------------
+
+MODELS = """\
+model: flight-delay
+data: {current: holdout.csv, target: late, key: flight_id}
+train: {model: model.json}
+evaluate: {predict: "team:predict"}
+gate:
+  metrics:
+    accuracy: {max-regression: 0.01}
+"""
+
+
+def scored(project: Project, distracted: float, config: str = MODELS) -> None:
+    """Two saved models, of which `evaluate` has scored both."""
+    project.write("old.json", (project.directory / "model.json").read_bytes())
+    project.write("modelship.yaml", config)
+    learn(project, distracted)
+    project.commit("Two models")
+    ran = project.run("evaluate", "--baseline-model", "old.json")
+    assert ran.exit_code == 0, ran.log
+
+
+@pytest.mark.parametrize(("baseline", "label"), [("base", "base "), ("git:live", "live "), ("none", "old.json")])
+def test_two_saved_models_are_judged_without_training(team: Project, baseline: str, label: str) -> None:
+    scored(team, 1, MODELS.replace("gate:", f"gate:\n  baseline: {baseline}"))
+    record = gate(team)
+    found = verdict(record)
+    assert record["exit-code"] == 1, record["summary"]
+    assert record["baseline"]["label"].startswith(label)
+    assert record["notices"] == [BOTH]
+    assert found["baseline"] == pytest.approx(accuracy(flights(0, 2000)), abs=1e-12)
+    assert found["candidate"] == pytest.approx(accuracy(flights(0, 2000), distracted=1), abs=1e-12)
+    assert (found["state"], found["proven"]) == ("fail", True)
+
+
+def test_a_model_that_is_as_good_passes_without_training(team: Project) -> None:
+    scored(team, 0)
+    record = gate(team)
+    assert (record["exit-code"], record["status"], verdict(record)["reason"]) == (0, "pass", "same")
+
+
+@pytest.mark.parametrize(
+    ("limit", "answers", "says"),
+    [
+        ("cost: {max-regression: 0.1, better: lower}", "", "`cost` is not in the candidate's metrics."),
+        ("acuracy: {min: 0.1, better: higher}", "", "`acuracy` is not in the candidate's metrics. Did you mean `accuracy`?"),
+        ("roc_auc: {min: 0.5}", '[["prediction"]]', "`roc_auc` needs the column `score`, which the candidate's predictions lack."),
+        ("rmse: {max: 9}", "", "`accuracy` is for classes and `rmse` for numbers."),
+    ],
+)
+def test_a_metric_that_what_was_scored_does_not_give_is_no_pass(team: Project, limit: str, answers: str, says: str) -> None:
+    team.write("team.py", TEAM.replace('"score": score})', f'"score": score}}){answers}'))
+    scored(team, 0, f"{MODELS}    {limit}\n")
+    record = gate(team)
+    assert (record["exit-code"], record["status"]) == (2, "error")
+    assert [f"{problem['message']} {problem['remedy']}".startswith(says) for problem in record["problems"]] == [True]
+
+
+def test_an_evaluation_of_another_commit_is_refused(team: Project) -> None:
+    scored(team, 0)
+    team.commit("Another one")
+    record = gate(team)
+    assert record["exit-code"] == 2
+    assert "the evaluation record speaks of commit" in record["summary"]
+
+
+def test_an_evaluation_that_failed_leaves_nothing_to_judge(team: Project) -> None:
+    team.write("team.py", "def predict(path, rows):\n    raise RuntimeError('no')\n")
+    team.write("modelship.yaml", MODELS)
+    assert team.run("evaluate").exit_code == 2
+    record = gate(team)
+    assert record["exit-code"] == 2
+    assert record["summary"].startswith("there is nothing to judge: evaluation failed.")
+
+
+def test_without_any_record_the_gate_says_what_to_run(team: Project) -> None:
+    record = gate(team)
+    assert record["exit-code"] == 2
+    assert "Run `modelship train` or `modelship evaluate` first" in record["summary"]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from modelship.registry.lookup import Lookup
     from modelship.registry.runs import Run
 
+SCORED = "what `evaluate` scored"
+"""The source of a baseline that is nothing but a model."""
+
 Kind = Literal["champion", "base", "git", "run", "file", "none"]
 
 
@@ -72,6 +75,8 @@ class Places(msgspec.Struct, frozen=True):
     """The DVC remote by name; the default one without."""
     credentials: Mapping[str, str] = {}
     """Variables for that remote's storage library."""
+    is_scored: bool = False
+    """Whether `evaluate` has scored the baseline's model: a commit then needs no results beside it."""
 
     def __repr__(self) -> str:
         # Credentials stay out of tracebacks.
@@ -214,15 +219,15 @@ def _from_base(places: Places) -> Found:
 def _from_git(kind: Kind, places: Places, ref: str, name: str, *, required: bool) -> Found:
     commit = places.git.resolve(ref)
     label = f"{name} {commit.sha[:7]}" if name != commit.sha else commit.sha[:7]
-    if places.metrics_path is None and places.predictions_path is None:
+    if places.metrics_path is None and places.predictions_path is None and not places.is_scored:
         raise bad_input("`train.metrics` is not set.", f"The baseline `{kind}` reads that file from git.")
     raw = places.git.read(commit.sha, places.metrics_path) if places.metrics_path else None
     held = raw is None and places.predictions_path and _snapshot(places, commit.sha).holds(places.predictions_path)
     shown = places.predictions_path if held else places.metrics_path or places.predictions_path
-    source = f"{shown} at {commit.sha[:7]}"
+    source = f"{shown} at {commit.sha[:7]}" if shown else SCORED
     baseline = Baseline(kind=kind, label=label, source=source, commit=commit.sha, date=commit.date)
     if raw is None and not held:
-        if required:
+        if required and not places.is_scored:
             raise bad_input(
                 f"`{shown}` is not in git at {ref}.",
                 "Keep metrics in git: `cache: false` in dvc.yaml, or choose another baseline.",

@@ -1,4 +1,4 @@
-"""The candidate: what training recorded, or a file or folder that was named."""
+"""The candidate: what training recorded, what `evaluate` scored, or a file or folder that was named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelship.core.config import LoadedConfig
 from modelship.core.documents import read_document
 from modelship.core.errors import bad_input
 from modelship.core.metrics import Metrics, read_metrics
-from modelship.core.records import EvaluateRecord, TrainRecord
+from modelship.core.records import EvaluateRecord, ScoredModel, TrainRecord
 from modelship.gate.folder import read_folder, refuse_predictions
 from modelship.gate.request import Request
 
@@ -23,6 +23,8 @@ class Candidate(msgspec.Struct, frozen=True):
     predictions: Path | None = None
     predictions_name: str = ""
     """What messages call that file."""
+    is_scored: bool = False
+    """Whether these predictions are what `evaluate` scored, for want of any that training recorded."""
     uncommitted: str = ""
     """The metrics file's path, when the commit holds another one than training wrote."""
     evaluation: EvaluateRecord | None = None
@@ -31,20 +33,21 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
-    """What was named, else what training recorded for this commit. Raises BadInput when there is nothing to judge."""
+    """What was named, else what training recorded for this commit, else what `evaluate` scored.
+
+    Raises BadInput when there is nothing to judge.
+    """
     if request.candidate:
         return _named(request.directory / request.candidate, request.candidate)
     record = request.run_directory.read("train")
     if not isinstance(record, TrainRecord):
-        path = loaded.config.train.metrics
-        hint = f"Run `modelship train` first, or give `--candidate {path or 'metrics.json'}`."
-        raise bad_input("there is nothing to judge: training left no record.", hint)
+        return _evaluated(request, loaded)
     if record.status == "error":
         raise bad_input("there is nothing to judge: training failed.", record.summary[:1000])
     if record.commit not in _ours(request):
         raise bad_input(f"the training record speaks of commit {str(record.commit)[:7]}, not of this one.", "Train again.")
     evaluation, notice = _evaluation(request, record)
-    return Candidate(
+    trained = Candidate(
         Metrics(record.metrics, record.invalid_metrics),
         predictions=request.run_directory.file(Path(record.predictions.path).name) if record.predictions else None,
         predictions_name=record.predictions.path if record.predictions else "",
@@ -52,6 +55,36 @@ def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
         evaluation=evaluation,
         notices=(notice,) if notice else (),
     )
+    return _scored(trained, request) if trained.predictions is None else trained
+
+
+def scored_file(request: Request, model: ScoredModel) -> Path:
+    """The answers of a model that `evaluate` scored."""
+    # The record comes from the training job: of the path that it names only the last part is believed.
+    return request.run_directory.file(Path(model.predictions.path).name)
+
+
+def _scored(candidate: Candidate, request: Request) -> Candidate:
+    """The candidate with the answers that `evaluate` scored, where it did."""
+    model = candidate.evaluation.candidate if candidate.evaluation else None
+    if model is None:
+        return candidate
+    path = scored_file(request, model)
+    return msgspec.structs.replace(candidate, predictions=path, predictions_name=path.name, is_scored=True)
+
+
+def _evaluated(request: Request, loaded: LoadedConfig) -> Candidate:
+    """A model that nobody trained here, but that was scored. Raises BadInput where none was."""
+    record = request.run_directory.read("evaluate")
+    if not isinstance(record, EvaluateRecord):
+        path = loaded.config.train.metrics
+        hint = f"Run `modelship train` or `modelship evaluate` first, or give `--candidate {path or 'metrics.json'}`."
+        raise bad_input("there is nothing to judge: neither training nor evaluation left a record.", hint)
+    if record.status == "error" or record.candidate is None:
+        raise bad_input("there is nothing to judge: evaluation failed.", record.summary[:1000])
+    if record.commit not in _ours(request):
+        raise bad_input(f"the evaluation record speaks of commit {str(record.commit)[:7]}, not of this one.", "Evaluate again.")
+    return _scored(Candidate(Metrics({}, {}), evaluation=record), request)
 
 
 def _ours(request: Request) -> set[str | None]:

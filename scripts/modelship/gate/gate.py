@@ -12,9 +12,9 @@ from modelship.core.config import Config, LoadedConfig, parse_config
 from modelship.core.environments import need
 from modelship.core.errors import BadInput
 from modelship.core.metrics import Metrics
-from modelship.core.records import Changes, Finding, ValidateRecord
-from modelship.gate.baseline import Found, Located, Places, fetch_model, find_baseline
-from modelship.gate.candidate import Candidate, find_candidate
+from modelship.core.records import Baseline, Changes, Finding, ValidateRecord
+from modelship.gate.baseline import SCORED, Found, Located, Places, fetch_model, find_baseline
+from modelship.gate.candidate import Candidate, find_candidate, scored_file
 from modelship.gate.changes import changed_among, changes
 from modelship.gate.conclude import Case, Decision, conclude
 from modelship.gate.guard import guard, overlap, watched
@@ -37,7 +37,7 @@ def decide(request: Request) -> Decision:
     candidate = find_candidate(request, policy.loaded)
     if _has_rows(candidate, policy.loaded.config):
         need("gate")  # Before anything is fetched: it may begin this command anew.
-    found = _find_baseline(request, policy, base, {**limits, **candidate.metrics.values})
+    found = _find_baseline(request, policy, base, candidate, limits)
     span = find_span(request, base)
     changed = _changed(request, policy, span)
     own = own_metrics(limits, candidate.evaluation, must_be_there=not request.candidate)
@@ -77,12 +77,17 @@ def _with_values(metrics: Metrics | None, values: Mapping[str, float]) -> Metric
     return Metrics({**metrics.values, **values}, metrics.invalid) if metrics else Metrics(dict(values), {}) if values else None
 
 
-def _find_baseline(request: Request, policy: Policy, base: str | None, names: Mapping[str, object]) -> Found:
-    found = find_baseline(policy.loaded.config.gate.baseline, _places(request, policy, base))
+def _find_baseline(request: Request, policy: Policy, base: str | None, candidate: Candidate, limits: Mapping[str, object]) -> Found:
+    scored = candidate.evaluation.baseline if candidate.evaluation else None
+    places = msgspec.structs.replace(_places(request, policy, base), is_scored=scored is not None)
+    found = find_baseline(policy.loaded.config.gate.baseline, places)
+    if scored and found.baseline.kind == "none":
+        # Who names a baseline to `evaluate` alone wants the two compared.
+        return Found(Baseline(kind="file", label=Path(scored.path).name[:100], source=SCORED), None)
     if found.metrics and (found.from_mlflow or found.baseline.kind in ("champion", "run")):
         from modelship.registry.names import with_names
 
-        return msgspec.structs.replace(found, metrics=with_names(found.metrics, names))
+        return msgspec.structs.replace(found, metrics=with_names(found.metrics, {**limits, **candidate.metrics.values}))
     return found
 
 
@@ -150,15 +155,11 @@ def _recompute(
 
     located = found.predictions() if found.predictions else None
     evaluation = candidate.evaluation
-    scored = (evaluation.candidate, evaluation.baseline) if evaluation else ()
-    files = [
-        # The record comes from the training job: of the path that it names only the last part is believed.
-        PredictionsFile(request.run_directory.file(Path(model.predictions.path).name), Path(model.predictions.path).name)
-        for model in scored
-        if model
-    ]
+    scored = [scored_file(request, model) for model in (evaluation.candidate, evaluation.baseline) if model] if evaluation else []
+    files = [PredictionsFile(path, path.name) for path in scored]
     sources = Sources(
         candidate=PredictionsFile(candidate.predictions, f"the candidate's {candidate.predictions_name}"),
+        is_scored=candidate.is_scored,
         baseline=PredictionsFile(located.path, f"the baseline's {located.name}") if located and located.path else None,
         evaluated=(files[0], files[1]) if len(files) == 2 else None,
         reported_by_baseline=found.metrics,
@@ -166,9 +167,13 @@ def _recompute(
         is_behind=_is_behind(request, base, span, loaded.config.data.current),
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
+    notices = list(rows.notices)
+    if candidate.is_scored:
+        who = "Both models are" if sources.evaluated else "The candidate is"
+        notices.insert(0, f"{who} judged by what `evaluate` scored: training recorded no predictions.")
     if located and located.why_absent and not rows.comparisons:
-        return rows, (*rows.notices, f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
-    return rows, rows.notices
+        notices.append(f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
+    return rows, tuple(notices)
 
 
 def _is_behind(request: Request, base: str | None, span: Span | None, holdout: str | None) -> bool:

@@ -19,7 +19,7 @@ from modelship.gate.rows.prediction_classes import Labels, answers, find_classes
 from modelship.gate.rows.prediction_rows import EXAMPLES, Layout, Rows, read_rows, require_column
 from modelship.gate.rows.prediction_tables import PredictionsFile, is_moment, is_number, is_text, kind_name
 
-__all__ = ["Differences", "Layout", "PredictionsFile", "common_rows", "read_pair", "read_single"]
+__all__ = ["Differences", "Layout", "PredictionsFile", "common_rows", "read_pair", "read_single", "row_differences"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ def common_rows(
     if differences.other_truth:
         ours, theirs = ours.take(same), theirs.take(same)
     return _paired(ours, theirs, task), differences
+
+
+def row_differences(candidate: PredictionsFile, baseline: PredictionsFile, layout: Layout, task: Task) -> Differences:
+    """How the rows of two files differ, and nothing else of them. Raises BadInput as `common_rows` does."""
+    return _match(candidate, baseline, replace(layout, group=None, slices=()), task).differences()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 
@@ -20,7 +20,15 @@ from modelship.gate.rows.intervals import compare
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike, measure_names
 from modelship.gate.rows.paired import Paired, Task
 from modelship.gate.rows.prediction_rows import require_column
-from modelship.gate.rows.predictions import Differences, Layout, PredictionsFile, common_rows, read_pair, read_single
+from modelship.gate.rows.predictions import (
+    Differences,
+    Layout,
+    PredictionsFile,
+    common_rows,
+    read_pair,
+    read_single,
+    row_differences,
+)
 from modelship.gate.rows.slices import Partition, judge_slices, partition
 
 FEWEST_DECIMALS = 2
@@ -35,6 +43,8 @@ class Sources(msgspec.Struct, frozen=True):
 
     candidate: PredictionsFile
     baseline: PredictionsFile | None
+    is_scored: bool = False
+    """Whether the candidate's file is what `evaluate` scored, for want of any that training recorded."""
     evaluated: tuple[PredictionsFile, PredictionsFile] | None = None
     """Candidate and baseline, as `evaluate` scored both on the current rows."""
     reported_by_baseline: Metrics | None = None
@@ -70,7 +80,8 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
 
     A metric under scikit-learn's name must agree with what training reported of it. One under a name of the team's own, as
     `holdout.roc_auc`, must too where it does for the baseline: that tells what the name means. Else it is taken for scikit-learn's
-    where it agrees, and stays as reported where it does not, which a notice tells.
+    where it agrees, and stays as reported where it does not, which a notice tells. The same holds of predictions that training
+    recorded and of those that `evaluate` scored with the saved model.
     """
     named = _named(limits)
     if not named:
@@ -79,7 +90,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     _refuse_unknown_shown(layout, sources)
     pairing = _pair(sources, layout, task)
     own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
-    checked = _check(named, own, reported, _meant(named, pairing, sources.reported_by_baseline))
+    checked = _check(named, own, reported, _meant(named, pairing, sources.reported_by_baseline), is_scored=sources.is_scored)
     comparisons, undefined = _comparisons(checked.measures, pairing.rows)
     partitions = _partitions(loaded, pairing.rows) if pairing.rows else []
     paired = {name: checked.measures[name] for name in comparisons}
@@ -87,7 +98,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
         metrics=Metrics({**reported.values, **checked.values}, reported.invalid),
         comparisons=comparisons,
         computable=measure_names(task),
-        problems=(*_dropped_columns(named, pairing.rows, layout), *checked.problems, *undefined),
+        problems=(*_lacking_columns(named, own, pairing.rows, reported, layout), *checked.problems, *undefined),
         notices=(*pairing.notices, *_without_columns(named, own), *checked.notices),
         rows=len(pairing.rows) if pairing.rows else None,
         groups=_groups(pairing.rows),
@@ -142,9 +153,21 @@ class _Pairing(msgspec.Struct, frozen=True):
 
 
 def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
-    """The rows to compare: the baseline's own where they are the candidate's, else those that `evaluate` made, else common ones."""
+    """The rows to compare.
+
+    Where `evaluate` has scored both models, what it scored stands for predictions that either of them lacks. Else those of the
+    baseline are compared where they are of the candidate's rows, else what `evaluate` scored, else common rows.
+    """
+    if sources.evaluated and (sources.is_scored or sources.baseline is None):
+        # With what the baseline once predicted a reader learns which rows a changed holdout adds and drops.
+        told = (
+            row_differences(sources.candidate, sources.baseline, layout, task)
+            if sources.baseline and sources.holdout_changed
+            else None
+        )
+        return _Pairing(read_pair(*sources.evaluated, layout, task), is_whole=sources.is_scored, differences=told)
     if sources.baseline is None:
-        return _Pairing(read_pair(*sources.evaluated, layout, task), is_whole=False) if sources.evaluated else _Pairing(None)
+        return _Pairing(None)
     if not (sources.holdout_changed or sources.is_behind or sources.evaluated):
         return _Pairing(read_pair(sources.candidate, sources.baseline, layout, task))
     common, differences = common_rows(sources.candidate, sources.baseline, layout, task)
@@ -154,7 +177,7 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
         notice = f"The baseline was scored anew: its recorded predictions are of other rows ({_described(differences)})."
         if not sources.holdout_changed:
             # The holdout has moved on without this commit: all that training may not do is to leave rows of it out, or make some up.
-            differences = common_rows(sources.candidate, sources.evaluated[0], layout, task)[1]
+            differences = row_differences(sources.candidate, sources.evaluated[0], layout, task)
         return _Pairing(read_pair(*sources.evaluated, layout, task), False, differences, (notice,))
     if not sources.holdout_changed:
         raise bad_input(
@@ -210,7 +233,7 @@ def _meant(named: Mapping[str, Measure], pairing: _Pairing, reported: Metrics | 
     return frozenset(meant)
 
 
-def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics, meant: Set[str]) -> _Checked:
+def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics, meant: Set[str], *, is_scored: bool) -> _Checked:
     """Compute what can be computed, and hold it against what training reported."""
     values: dict[str, float] = {}
     problems: list[Problem] = []
@@ -228,7 +251,7 @@ def _check(named: Mapping[str, Measure], own: Paired, reported: Metrics, meant: 
         said = reported.values.get(name)
         if said is not None and not agrees(said, value):
             if name in meant:
-                problems.append(_disagreement(name, said, value))
+                problems.append(_disagreement(name, said, value, is_scored=is_scored))
             else:
                 notices.append(_taken_as_reported(name, measure, value))
             continue
@@ -263,17 +286,19 @@ def _has_columns(measure: Measure, rows: Paired) -> bool:
     return all(getattr(model, measure.needs) is not None for model in answers)
 
 
-def _dropped_columns(named: Mapping[str, Measure], rows: Paired | None, layout: Layout) -> list[Problem]:
-    """What the baseline's predictions could be judged by and the candidate's cannot: a way around the judge, whether meant or not."""
+def _lacking_columns(
+    named: Mapping[str, Measure], own: Paired, rows: Paired | None, reported: Metrics, layout: Layout
+) -> Iterator[Problem]:
+    """Columns without which a metric has no value, or which the baseline has: a way around the judge, whether meant or not."""
     columns = {"prediction": layout.prediction, "score": layout.score}
-    return [
-        Problem(
-            f"`{name}` needs the column `{columns[measure.needs]}`, which the candidate's predictions lack and the baseline's have.",
-            "Write it as before.",
-        )
-        for name, measure in named.items()
-        if rows and getattr(rows.candidate, measure.needs) is None and getattr(rows.baseline, measure.needs) is not None
-    ]
+    for name, measure in named.items():
+        needs = f"`{name}` needs the column `{columns[measure.needs]}`, which the candidate's predictions lack"
+        if getattr((rows or own).candidate, measure.needs) is not None:
+            continue
+        if rows and getattr(rows.baseline, measure.needs) is not None:
+            yield Problem(f"{needs} and the baseline's have.", "Write it as before.")
+        elif name not in reported.values and name not in reported.invalid and find_measure(name):
+            yield Problem(f"{needs}.", "Write it, or report the metric.")
 
 
 def _without_columns(named: Mapping[str, Measure], own: Paired) -> list[str]:
@@ -293,9 +318,11 @@ def _taken_as_reported(name: str, measure: Measure, computed: float) -> str:
     return f"`{name}` is judged as training reported it: the {measure.name} of the predictions is another number, {general(computed)}."
 
 
-def _disagreement(name: str, reported: float, computed: float) -> Problem:
-    message = f"`{name}` is {general(reported, 8)} as training reported it, and {general(computed, 8)} by its predictions."
-    return Problem(message, "Compute it from the rows that are predicted, or leave it out of the metrics file.")
+def _disagreement(name: str, reported: float, computed: float, *, is_scored: bool) -> Problem:
+    by = "what `evaluate` scored with the saved model" if is_scored else "its predictions"
+    rows = "on `data.current` with the model that is saved" if is_scored else "from the rows that are predicted"
+    message = f"`{name}` is {general(reported, 8)} as training reported it, and {general(computed, 8)} by {by}."
+    return Problem(message, f"Compute it {rows}, or leave it out of the metrics file.")
 
 
 # Slices and flips.
