@@ -103,12 +103,18 @@ def team(project: Project) -> Project:
 def judged(project: Project, *, evaluates: bool = True) -> dict[str, Any]:
     """Commit a pull request, take the workflow's steps for it, and return the gate's record."""
     project.pull_request_event(project.git("rev-parse", "HEAD"), project.commit("An idea"))
-    baseline = ("--baseline-model", str(project.directory.parent / "baseline"))
-    before, after = ("evaluate", *baseline, "--fetch-baseline", "true"), ("evaluate", *baseline)
-    for arguments in (before, ("train",), after) if evaluates else (("train",),):
+    fetched = fetch(project) if evaluates else ()
+    for arguments in (("train",), ("evaluate", *fetched)) if evaluates else (("train",),):
         ran = project.run(*arguments)
         assert ran.exit_code == 0, ran.log
     return gate(project)
+
+
+def fetch(project: Project) -> tuple[str, ...]:
+    """Fetch the baseline's model, and return what the evaluation is told of it."""
+    ran = project.run("evaluate", "--fetch-baseline", "true", "--baseline-model", str(project.directory.parent / "baseline"))
+    assert ran.exit_code == 0, ran.log
+    return ("--baseline-model", ran.outputs["baseline-model"], "--baseline-digest", ran.outputs["baseline-digest"])
 
 
 def gate(project: Project) -> dict[str, Any]:
@@ -184,6 +190,31 @@ def test_training_that_leaves_out_hard_rows_is_judged_on_all_of_them(team: Proje
     assert record["findings"][0]["text"] == f"predicts other rows than the baseline: {gone} rows gone"
     assert found["candidate"] == pytest.approx(accuracy(everything, distracted=0.01), abs=1e-12)
     assert (found["state"], found["reason"]) == ("fail", "below 0.9")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("baseline.write_text('{\"distracted\": 9}')", "is not the baseline model that was fetched"),
+        ("baseline.unlink()", "the baseline model does not exist."),
+    ],
+)
+def test_training_that_changes_the_fetched_baseline_is_refused(team: Project, code: str, says: str) -> None:
+    baseline = team.directory.parent / "baseline"
+    team.write("train.py", f"{TRAIN}\nbaseline = Path({str(baseline)!r})\n{code}\n")
+    team.pull_request_event(team.git("rev-parse", "HEAD"), team.commit("An idea"))
+    fetched = fetch(team)
+    assert fetched[1] == str(baseline)
+    assert team.run("train").exit_code == 0
+    assert team.run("evaluate", *fetched).exit_code == 2
+    record = team.record("evaluate")
+    assert record["status"] == "error"
+    assert says in record["summary"]
+
+
+def test_a_digest_of_no_baseline_is_refused(team: Project) -> None:
+    assert team.run("evaluate", "--baseline-digest", "0" * 64).exit_code == 2
+    assert "there is a digest of a baseline model, and no baseline model." in team.record("evaluate")["summary"]
 
 
 # Training that records no predictions --------------------------------------------------------------------------------------------

@@ -319,6 +319,13 @@ def test_what_a_comment_starts_runs_nothing_but_our_command() -> None:
     assert not [value for step in job["steps"] for value in step["with"].values() if "github.event" in value]
 
 
+def test_the_baseline_that_is_scored_is_the_one_that_was_fetched() -> None:
+    steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
+    (evaluates,) = (step for step in steps if step["name"] == "Evaluate the model")
+    for name in ("baseline-model", "baseline-digest"):
+        assert evaluates["with"][name] == f"${{{{ steps.baseline.outputs.{name} }}}}"
+
+
 def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
     steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
     names = [step["name"] for step in steps]

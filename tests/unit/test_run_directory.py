@@ -328,3 +328,15 @@ def test_the_digest_of_a_model_folder(tmp_path: Path) -> None:
     assert digest_folder(shutil.copytree(model, tmp_path / "copy")) == before
     (model / "data" / "model.pkl").write_bytes(b"\x81")
     assert digest_folder(model) != before
+
+
+def test_the_digest_of_a_folder_tells_what_its_links_lead_to(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text("x")
+    without = digest_folder(model)
+    (model / "code").symlink_to("/first")
+    first = digest_folder(model)
+    (model / "code").unlink()
+    (model / "code").symlink_to("/second")
+    assert len({without, first, digest_folder(model)}) == 3

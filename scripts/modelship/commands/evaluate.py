@@ -22,6 +22,7 @@ from modelship.core.errors import ExitCode, Problem, bad_input
 @click.option("--key", help="The column that names a row, once each (key `data.key`).")
 @click.option("--model-path", help="The candidate: an MLflow model folder (key `train.model`).")
 @click.option("--baseline-model", type=click.Path(path_type=Path), help="The baseline's model folder; only the candidate without it.")
+@click.option("--baseline-digest", help="What the step that fetched `--baseline-model` said of it: its output `baseline-digest`.")
 @click.option(
     "--fetch-baseline",
     type=bool,
@@ -48,6 +49,7 @@ def command(
     model: str | None,
     model_path: str | None,
     baseline_model: Path | None,
+    baseline_digest: str | None,
     fetch_baseline: bool,
     base: str | None,
     tracking_uri: str | None,
@@ -72,19 +74,20 @@ def command(
     if fetch_baseline:
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         sys.exit(guarded("evaluate", lambda: fetch(workspace(config, overrides), baseline_model, base, uri, credentials or "")))
-    run("evaluate", config, overrides, lambda space: work(space, baseline_model))
+    run("evaluate", config, overrides, lambda space: work(space, baseline_model, baseline_digest or ""))
 
 
 def fetch(space: Workspace, into: Path | None, base: str | None, tracking_uri: str | None, credentials: str) -> ExitCode:
     """Bring the baseline's model to `into`. That there is none yet is no error: only the candidate is scored then."""
     from modelship.core import workflow
+    from modelship.core.run_directory import digest_folder
     from modelship.data.dvc_pull import read_credentials
     from modelship.gate.gate import fetch_baseline_model
     from modelship.gate.request import Request
 
     if into is None:
         raise bad_input("`--fetch-baseline` needs `--baseline-model`.", "Name the folder to fetch it to.")
-    workflow.set_outputs({"baseline-model": ""})
+    workflow.set_outputs({"baseline-model": "", "baseline-digest": ""})
     located = fetch_baseline_model(
         Request(
             git=space.git,
@@ -103,16 +106,16 @@ def fetch(space: Workspace, into: Path | None, base: str | None, tracking_uri: s
         workflow.say(f"modelship evaluate: there is no baseline model to fetch: {located.why_absent}.")
         return ExitCode.PASS
     workflow.say(f"modelship evaluate: fetched {located.name}")
-    workflow.set_outputs({"baseline-model": str(located.path)})
+    workflow.set_outputs({"baseline-model": str(located.path), "baseline-digest": digest_folder(located.path)})
     return ExitCode.PASS
 
 
-def work(space: Workspace, baseline_model: Path | None) -> Result:
+def work(space: Workspace, baseline_model: Path | None, baseline_digest: str) -> Result:
     """Score, and annotate what does not hold."""
     from modelship.core import workflow
     from modelship.training.evaluate import Evaluation, evaluate
 
-    record = evaluate(Evaluation(space.load(), space.run_directory, dict(os.environ), baseline_model))
+    record = evaluate(Evaluation(space.load(), space.run_directory, dict(os.environ), baseline_model, baseline_digest))
     if record.status == "error":
         return Result(record, ExitCode.BAD_INPUT)
     for check in record.checks:

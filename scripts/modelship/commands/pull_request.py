@@ -74,7 +74,8 @@ def command(
         if validate and trained.get("tables-changed") == "true":
             steps.take("validate")
         if evaluate:
-            steps.take("evaluate", {"BASELINE_MODEL": baseline.get("baseline-model")}, may_see_tracking=False)
+            fetched = {"BASELINE_MODEL": baseline.get("baseline-model"), "BASELINE_DIGEST": baseline.get("baseline-digest")}
+            steps.take("evaluate", fetched, may_see_tracking=False)
         # The report has its tables.
         steps.take("metric-gate", {**found_by, "GITHUB_TOKEN": github_token, "QUIET": "true"})
     published, outputs = _run("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})

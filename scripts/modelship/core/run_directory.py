@@ -130,6 +130,10 @@ def _replace(path: Path, content: bytes) -> Path:
     return path
 
 
+def _content(path: Path) -> str:
+    return f"-> {path.readlink()}" if path.is_symlink() else _sha256(path)
+
+
 def _sha256(path: Path) -> str:
     import hashlib  # Loads OpenSSL: not for a command that needs no digest.
 
@@ -138,16 +142,15 @@ def _sha256(path: Path) -> str:
 
 
 def digest_folder(path: Path) -> str:
-    """SHA-256 over the relative path and content of every file below `path` (or of the file itself), links not followed."""
+    """SHA-256 over the relative path and content of every file below `path` (or of the file itself); of a link, where it leads."""
     if path.is_file():
         return _sha256(path)
-    files = sorted(child for child in path.rglob("*") if child.is_file() and not child.is_symlink())
-    return _digest_of(files, path)
+    return _digest_of(sorted(child for child in path.rglob("*") if child.is_symlink() or child.is_file()), path)
 
 
 def _digest_of(files: Iterable[Path], folder: Path) -> str:
     import hashlib
 
     # Parted by NUL, the one byte that no file name holds: a name cannot pose as another file's line.
-    parts = (f"{path.relative_to(folder).as_posix()}\0{_sha256(path)}\0" for path in files)
+    parts = (f"{path.relative_to(folder).as_posix()}\0{_content(path)}\0" for path in files)
     return hashlib.sha256("".join(parts).encode(errors="surrogateescape")).hexdigest()

@@ -41,12 +41,16 @@ _MOST_LOG_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation needs to know. `baseline` is a model folder that an earlier step fetched, or None."""
+    """What an evaluation needs to know.
+
+    `baseline` is a model folder that an earlier step fetched, or None; `baseline_digest` what that step said of it, or empty.
+    """
 
     loaded: LoadedConfig
     run_directory: RunDirectory
     environ: Mapping[str, str]
     baseline: Path | None = None
+    baseline_digest: str = ""
 
 
 class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -133,6 +137,7 @@ class _Plan:
 def _plan(evaluation: Evaluation) -> _Plan:
     loaded = evaluation.loaded
     check_configured(loaded, evaluation.baseline)
+    _check_fetched(evaluation)
     environment = training_environment(evaluation.environ, {}, None)
     # Loading a model must not change its folder, of which the record keeps a digest; and it is we who call MLflow.
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **environment, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -164,6 +169,21 @@ def _check_packages(loaded: LoadedConfig, team: Interpreter) -> None:
     if not loaded.config.evaluate.predict and not names & {"mlflow", "mlflow-skinny"}:
         message = f"the interpreter `{python}` has no MLflow, which loads the model."
         raise BadInput(loaded.problem(message, "Install it, or set `evaluate.predict`.", at="train.python"))
+
+
+def _check_fetched(evaluation: Evaluation) -> None:
+    """Training ran since the baseline's model was fetched, and could have written there."""
+    digest, baseline = evaluation.baseline_digest, evaluation.baseline
+    if not digest:
+        return
+    if baseline is None:
+        raise bad_input("there is a digest of a baseline model, and no baseline model.", "Give `--baseline-model`, too.")
+    if digest_folder(baseline) != digest:
+        raise bad_input(
+            "is not the baseline model that was fetched: its digest is another one.",
+            "Something has written there since. Let training leave it alone, and run the workflow again.",
+            path=baseline.as_posix(),
+        )
 
 
 def _check_trained(run_directory: RunDirectory, candidate: Path) -> None:
