@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,60 @@ def test_training_that_changes_the_fetched_baseline_is_refused(team: Project, co
 def test_a_digest_of_no_baseline_is_refused(team: Project) -> None:
     assert team.run("evaluate", "--baseline-digest", "0" * 64).exit_code == 2
     assert "there is a digest of a baseline model, and no baseline model." in team.record("evaluate")["summary"]
+
+
+def tampered(team: Project, config: str, *, learns: float = 0.1) -> dict[str, Any]:
+    """The gate's record of a pull request whose baseline answers otherwise than what git holds of it."""
+    learn(team, learns)
+    team.write("modelship.yaml", config)
+    team.pull_request_event(team.git("rev-parse", "HEAD"), team.commit("An idea"))
+    model = fetch(team)[1]
+    Path(model).write_text('{"distracted": 5}')
+    for arguments in (("train",), ("evaluate", "--baseline-model", model)):
+        ran = team.run(*arguments)
+        assert ran.exit_code == 0, ran.log
+    return gate(team)
+
+
+def others(distracted: float = 5) -> pd.Series[bool]:
+    """Which of the first flights the tampered baseline answers otherwise."""
+    table = flights(0, 2000)
+    before, after = (1 / (1 + np.exp(-table["wind"] - by * table["noise"])) for by in (0, distracted))
+    return (before - after).abs() > 1e-3
+
+
+def finding() -> str:
+    first = ", ".join(map(str, np.flatnonzero(others())[:3]))
+    return f"scores a baseline that answers {others().sum():,} of 2,000 rows otherwise than it once did, such as {first}"
+
+
+def test_a_baseline_that_answers_otherwise_than_git_holds_needs_approval(team: Project) -> None:
+    record = tampered(team, WITHOUT_PREDICTIONS)
+    assert verdict(record)["reason"] == "better", "which it is not"
+    assert record["findings"][0] == {"kind": "baseline", "text": finding(), "needs-approval": True}
+    assert (record["exit-code"], record["approval"]["given"]) == (1, False)
+
+
+def test_a_metric_of_the_teams_own_counts_on_the_baselines_answers_too(team: Project) -> None:
+    team.write("cost.py", "def cost(truth, prediction):\n    return (truth != prediction) * 2.0\n")
+    own = CONFIG.partition("  metrics:")[0] + "  metrics:\n    cost: {function: 'cost:cost', better: lower, max-regression: 0.1}\n"
+    team.write("modelship.yaml", own)
+    team.commit("A metric of our own")
+    assert [each["text"] for each in tampered(team, own)["findings"]] == [finding()]
+
+
+def test_where_the_recorded_predictions_are_compared_the_scored_baseline_does_not_count(team: Project) -> None:
+    record = tampered(team, CONFIG)
+    assert record["findings"] == []
+    assert verdict(record)["baseline"] == pytest.approx(accuracy(flights(0, 2000)), abs=1e-12)
+
+
+def test_a_baseline_that_was_recorded_on_an_older_holdout_is_not_held_to_it(team: Project) -> None:
+    hold_out(team, flights(0, 2000).assign(wind=lambda table: table["wind"] * 2))
+    team.write("modelship.yaml", CONFIG.replace("baseline: base", "baseline: git:live"))
+    team.commit("The wind is measured anew")
+    team.write("modelship.yaml", WITHOUT_PREDICTIONS)
+    assert [each["kind"] for each in judged(team)["findings"]] == ["baseline", "policy"]
 
 
 # Training that records no predictions --------------------------------------------------------------------------------------------

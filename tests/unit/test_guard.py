@@ -238,6 +238,21 @@ def test_edited_expectations_and_an_edited_baseline_need_approval() -> None:
     assert all(finding.needs_approval for finding in found)
 
 
+@dataclass(frozen=True)
+class Rescored:
+    rows: int
+    others: int
+    examples: str
+
+
+def test_a_baseline_that_answers_otherwise_than_it_did_needs_approval() -> None:
+    config = convert(BASE, Config)
+    (found,) = guard(config, config, rescored=Rescored(2000, 37, "such as 17"))
+    assert (found.kind, found.needs_approval) == ("baseline", True)
+    assert found.text == "scores a baseline that answers 37 of 2,000 rows otherwise than it once did, such as 17"
+    assert guard(config, config, rescored=Rescored(2000, 0, "")) == ()
+
+
 def test_an_edited_metric_of_the_teams_own_needs_approval() -> None:
     config = changed_config("gate.metrics.cost", {"function": "flights.cost:cost", "better": "lower", "max": 1})
     assert {"flights/cost.py", "flights/cost/__init__.py", "src/flights/cost.py"} <= set(watched(config))

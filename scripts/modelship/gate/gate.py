@@ -165,6 +165,7 @@ def _recompute(
         reported_by_baseline=found.metrics,
         holdout_changed=loaded.config.data.current in changed,
         is_behind=_is_behind(request, base, span, loaded.config.data.current),
+        same_holdout=len(files) == 2 and _is_of_this_holdout(request, found, loaded.config.data.current),
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
     notices = list(rows.notices)
@@ -184,6 +185,21 @@ def _is_behind(request: Request, base: str | None, span: Span | None, holdout: s
     return span.before != at_base and bool(changed_among(request.git, span.before, at_base, [holdout]))
 
 
+def _is_of_this_holdout(request: Request, found: Found, holdout: str | None) -> bool:
+    """Whether the baseline's predictions are of this commit's holdout, unless git says that it has changed since.
+
+    Of a `file:` nobody knows when its predictions were made.
+    """
+    head = request.event.head or request.git.head()
+    if holdout is None or head is None or found.baseline.kind == "file":
+        return False
+    try:
+        before = request.git.resolve(found.baseline.commit).sha
+    except BadInput:
+        return True
+    return not changed_among(request.git, before, head, [holdout])
+
+
 def _changed(request: Request, policy: Policy, span: Span | None) -> frozenset[str]:
     """Which of the files that judge are others in this commit than where it left the base."""
     if span is None:
@@ -200,7 +216,14 @@ def _findings(request: Request, policy: Policy, span: Span | None, changed: Set[
     name = request.config_path.name
     # Where the fork point has no valid configuration, nothing may be looser than what judges.
     before = _config_at(request, span.before) or policy.loaded.config
-    found = guard(before, _config_at(request, span.after), changed=changed, rows=rows.differences if rows else None, name=name)
+    found = guard(
+        before,
+        _config_at(request, span.after),
+        changed=changed,
+        rows=rows.differences if rows else None,
+        rescored=rows.rescored if rows else None,
+        name=name,
+    )
     return (*found, *told)
 
 

@@ -43,18 +43,41 @@ class RowDifferences(Protocol):
         """Rows of both whose truth is another."""
 
 
+class OtherAnswers(Protocol):
+    """How the baseline's model answers today, held against what it once predicted of the same rows."""
+
+    @property
+    def rows(self) -> int:
+        """How many were compared."""
+
+    @property
+    def others(self) -> int:
+        """How many have another answer."""
+
+    @property
+    def examples(self) -> str:
+        """`such as` and the names of a few."""
+
+
 def guard(
-    before: Config, after: Config | None, *, changed: Collection[str] = (), rows: RowDifferences | None = None, name: str = CONFIG_NAME
+    before: Config,
+    after: Config | None,
+    *,
+    changed: Collection[str] = (),
+    rows: RowDifferences | None = None,
+    rescored: OtherAnswers | None = None,
+    name: str = CONFIG_NAME,
 ) -> tuple[Finding, ...]:
     """What a pull request changes of what judges it, the gravest first.
 
     `before` is the configuration where the pull request left the base branch: what the base has got since is not its doing. `after`
     is the head's, None where the file `name` is gone or broken. `changed` are those of `watched(before)` that differ between the two
-    commits. `rows` tells the same of the predictions, where both sides have some.
+    commits. `rows` tells the same of the predictions, where both sides have some, and `rescored` of the answers of a baseline that was
+    scored anew.
 
     What tightens the policy is no finding.
     """
-    found = [*_data(before, changed, rows), *_baseline_file(before, changed)]
+    found = [*_data(before, changed, rows), *_baseline(before, changed, rescored)]
     if after is None:
         found.append(_finding("policy", f"leaves no valid `{_cut(name)}`: nothing could be judged after a merge"))
     else:
@@ -156,10 +179,13 @@ def _row_counts(rows: RowDifferences) -> str:
     return ", ".join(text for count, text in counts if count)
 
 
-def _baseline_file(before: Config, changed: Collection[str]) -> Iterator[Finding]:
+def _baseline(before: Config, changed: Collection[str], rescored: OtherAnswers | None) -> Iterator[Finding]:
     path = _file_of(before.gate.baseline)
     if path and path in changed:
         yield _finding("baseline", f"edits the baseline `{_cut(path)}`")
+    if rescored and rescored.others:
+        share = f"{rescored.others:,} of {counted(rescored.rows, 'row')}"
+        yield _finding("baseline", f"scores a baseline that answers {share} otherwise than it once did, {rescored.examples}")
 
 
 def _file_of(baseline: str) -> str | None:

@@ -5,6 +5,7 @@ A row is what the key names. Rows come out in the order of keys, so that no verd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from modelship.gate.rows.prediction_classes import Labels, answers, find_classes
 from modelship.gate.rows.prediction_rows import EXAMPLES, Layout, Rows, read_rows, require_column
 from modelship.gate.rows.prediction_tables import PredictionsFile, is_moment, is_number, is_text, kind_name
 
-__all__ = ["Differences", "Layout", "PredictionsFile", "common_rows", "read_pair", "read_single", "row_differences"]
+__all__ = ["Differences", "Layout", "PredictionsFile", "common_rows", "read_pair", "read_single", "row_differences", "same_rows"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,16 @@ def common_rows(
 
 def row_differences(candidate: PredictionsFile, baseline: PredictionsFile, layout: Layout, task: Task) -> Differences:
     """How the rows of two files differ, and nothing else of them. Raises BadInput as `common_rows` does."""
-    return _match(candidate, baseline, replace(layout, group=None, slices=()), task).differences()
+    return _match(candidate, baseline, layout, task, further=()).differences()
+
+
+def same_rows(first: PredictionsFile, second: PredictionsFile, layout: Layout, task: Task) -> tuple[Paired, Rows] | None:
+    """Both files' answers, the first as the candidate's, and the rows of the second in that order; neither groups nor further columns.
+
+    None unless both hold the very same rows with the same truth. Raises BadInput as `common_rows` does.
+    """
+    matched = _match(first, second, layout, task, further=())
+    return None if matched.differences() else (_paired(matched.candidate, matched.baseline, task), matched.baseline)
 
 
 @dataclass(frozen=True)
@@ -132,8 +142,11 @@ def _all(rows: Rows) -> NDArray[np.intp]:
     return np.arange(len(rows))
 
 
-def _match(candidate: PredictionsFile, baseline: PredictionsFile, layout: Layout, task: Task) -> _Matched:
-    further = _further_columns(layout, candidate, baseline)
+def _match(
+    candidate: PredictionsFile, baseline: PredictionsFile, layout: Layout, task: Task, *, further: Sequence[str] | None = None
+) -> _Matched:
+    """The rows of both files, with the columns `further` beside answers; without it with those that `layout` asks for."""
+    further = _further_columns(layout, candidate, baseline) if further is None else further
     trusted = baseline.columns()
     ours = read_rows(candidate, layout, task, [name for name in further if name not in trusted])
     theirs = read_rows(baseline, layout, task, [name for name in further if name in trusted])
@@ -244,7 +257,7 @@ def _paired(candidate: Rows, baseline: Rows, task: Task) -> Paired:
         "task": task,
         "key": layout.key,
         "keys": baseline.keys,
-        "groups": None if layout.group is None else _groups(candidate if layout.group in candidate.further else baseline),
+        "groups": _groups(candidate if layout.group in candidate.further else baseline) if layout.group in further else None,
         "columns": {name: values for name, values in further.items() if layout.slices == "all" or name in layout.slices},
     }
     if task == "regression":

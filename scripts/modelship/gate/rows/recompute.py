@@ -29,6 +29,7 @@ from modelship.gate.rows.predictions import (
     read_single,
     row_differences,
 )
+from modelship.gate.rows.rescored import Rescored, find_rescored
 from modelship.gate.rows.slices import Partition, judge_slices, partition
 
 FEWEST_DECIMALS = 2
@@ -47,6 +48,8 @@ class Sources(msgspec.Struct, frozen=True):
     """Whether the candidate's file is what `evaluate` scored, for want of any that training recorded."""
     evaluated: tuple[PredictionsFile, PredictionsFile] | None = None
     """Candidate and baseline, as `evaluate` scored both on the current rows."""
+    same_holdout: bool = False
+    """Whether what the baseline once predicted is, as far as anybody can tell, of the rows that `evaluate` scored."""
     reported_by_baseline: Metrics | None = None
     """The baseline's metrics as its training reported them."""
     holdout_changed: bool = False
@@ -71,6 +74,8 @@ class Recomputed(msgspec.Struct, frozen=True):
     groups: int | None = None
     differences: Differences | None = None
     """How the candidate's rows differ from the baseline's, where both are there."""
+    rescored: Rescored | None = None
+    """How the baseline's answers as `evaluate` scored them differ from what it once predicted, where they count."""
     slices: Slices | None = None
     flips: Flips | None = None
 
@@ -83,10 +88,12 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
     where it agrees, and stays as reported where it does not, which a notice tells. The same holds of predictions that training
     recorded and of those that `evaluate` scored with the saved model.
     """
+    layout = Layout.of(loaded)
     named = _named(limits)
+    has_functions = any(limit.function for limit in limits.values())
     if not named:
-        return Recomputed(reported, computable=measure_names())
-    layout, task = Layout.of(loaded), _task(named)
+        return Recomputed(reported, computable=measure_names(), rescored=_rescored(sources, layout, None) if has_functions else None)
+    task = _task(named)
     _refuse_unknown_shown(layout, sources)
     pairing = _pair(sources, layout, task)
     own = pairing.rows if pairing.rows and pairing.is_whole else read_single(sources.candidate, layout, task)
@@ -103,6 +110,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
         rows=len(pairing.rows) if pairing.rows else None,
         groups=_groups(pairing.rows),
         differences=pairing.differences,
+        rescored=_rescored(sources, layout, task) if pairing.is_scored or has_functions else None,
         slices=_slices(loaded, pairing.rows, partitions, paired, limits) if pairing.rows and paired else None,
         flips=_flips(loaded, pairing.rows, partitions) if pairing.rows else None,
     )
@@ -148,6 +156,8 @@ class _Pairing(msgspec.Struct, frozen=True):
     rows: Paired | None
     is_whole: bool = True
     """Whether these are all rows of the candidate's file."""
+    is_scored: bool = False
+    """Whether the baseline's answers are what `evaluate` scored."""
     differences: Differences | None = None
     notices: tuple[str, ...] = ()
 
@@ -165,7 +175,8 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
             if sources.baseline and sources.holdout_changed
             else None
         )
-        return _Pairing(read_pair(*sources.evaluated, layout, task), is_whole=sources.is_scored, differences=told)
+        pair = read_pair(*sources.evaluated, layout, task)
+        return _Pairing(pair, is_whole=sources.is_scored, is_scored=True, differences=told)
     if sources.baseline is None:
         return _Pairing(None)
     if not (sources.holdout_changed or sources.is_behind or sources.evaluated):
@@ -178,7 +189,8 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
         if not sources.holdout_changed:
             # The holdout has moved on without this commit: all that training may not do is to leave rows of it out, or make some up.
             differences = row_differences(sources.candidate, sources.evaluated[0], layout, task)
-        return _Pairing(read_pair(*sources.evaluated, layout, task), False, differences, (notice,))
+        pair = read_pair(*sources.evaluated, layout, task)
+        return _Pairing(pair, is_whole=False, is_scored=True, differences=differences, notices=(notice,))
     if not sources.holdout_changed:
         raise bad_input(
             f"is of another holdout than {sources.baseline.name} ({_described(differences)}): the base branch has changed it since.",
@@ -192,7 +204,13 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
             path=sources.candidate.name,
         )
     notice = f"Compared on the {len(common):,} rows that both models predicted with the same label ({_described(differences)})."
-    return _Pairing(common, False, differences, (notice,))
+    return _Pairing(common, is_whole=False, differences=differences, notices=(notice,))
+
+
+def _rescored(sources: Sources, layout: Layout, task: Task | None) -> Rescored | None:
+    if sources.evaluated is None or sources.baseline is None or not sources.same_holdout:
+        return None
+    return find_rescored(sources.evaluated[1], sources.baseline, layout, task)
 
 
 def _described(differences: Differences) -> str:
