@@ -315,6 +315,19 @@ def test_a_reported_metric_that_the_saved_model_contradicts_is_an_error_that_sho
     )
 
 
+def test_metrics_that_nothing_scored_gives_stay_as_reported(laconic: Project) -> None:
+    laconic.write("train.py", TRAIN.replace('"accuracy": accuracy', '"validation.accuracy": 0.99'))
+    laconic.write(
+        "modelship.yaml", WITHOUT_PREDICTIONS.partition("  metrics:")[0] + "  metrics:\n    validation.accuracy: {min: 0.6}\n"
+    )
+    laconic.write("metrics.json", '{"validation.accuracy": 0.99}')
+    laconic.commit("Another metric")
+    record = judged(laconic)
+    found = verdict(record, "validation.accuracy")
+    assert (record["exit-code"], found["candidate"], found["recomputed"]) == (0, 0.99, False)
+    assert BOTH not in record["notices"]
+
+
 def test_the_candidate_alone_is_held_against_what_the_baseline_predicted(team: Project) -> None:
     base = team.git("rev-parse", "HEAD")
     learn(team, 1)

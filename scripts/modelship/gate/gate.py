@@ -168,13 +168,9 @@ def _recompute(
         same_holdout=len(files) == 2 and _is_of_this_holdout(request, found, loaded.config.data.current),
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
-    notices = list(rows.notices)
-    if candidate.is_scored:
-        who = "Both models are" if sources.evaluated else "The candidate is"
-        notices.insert(0, f"{who} judged by what `evaluate` scored: training recorded no predictions.")
     if located and located.why_absent and not rows.comparisons:
-        notices.append(f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
-    return rows, tuple(notices)
+        return rows, (*rows.notices, f"Changes carry no interval: the baseline has no predictions ({located.why_absent}).")
+    return rows, rows.notices
 
 
 def _is_behind(request: Request, base: str | None, span: Span | None, holdout: str | None) -> bool:

@@ -106,7 +106,7 @@ def recompute(loaded: LoadedConfig, limits: Mapping[str, Limit], reported: Metri
         comparisons=comparisons,
         computable=measure_names(task),
         problems=(*_lacking_columns(named, own, pairing.rows, reported, layout), *checked.problems, *undefined),
-        notices=(*pairing.notices, *_without_columns(named, own), *checked.notices),
+        notices=(*_scored_notice(sources, checked), *pairing.notices, *_without_columns(named, own), *checked.notices),
         rows=len(pairing.rows) if pairing.rows else None,
         groups=_groups(pairing.rows),
         differences=pairing.differences,
@@ -205,6 +205,12 @@ def _pair(sources: Sources, layout: Layout, task: Task) -> _Pairing:
         )
     notice = f"Compared on the {len(common):,} rows that both models predicted with the same label ({_described(differences)})."
     return _Pairing(common, is_whole=False, differences=differences, notices=(notice,))
+
+
+def _scored_notice(sources: Sources, checked: _Checked) -> Iterator[str]:
+    if sources.is_scored and checked.values:
+        who = "Both models are" if sources.evaluated else "The candidate is"
+        yield f"{who} judged by what `evaluate` scored: training recorded no predictions."
 
 
 def _rescored(sources: Sources, layout: Layout, task: Task | None) -> Rescored | None:
