@@ -273,7 +273,7 @@ def test_a_comment_opens_with_intervals_in_numbers_and_drawn() -> None:
     assert comment_on(worse()).split("\n\n<sub>")[0] == (
         "## 🔴 flight-delay: roc_auc fell 0.021 below champion v7\n\n"
         "<b>Blocked by 1 of 4 checks.</b> Worse for carrier=EV (14% of rows); 212 predictions newly wrong, 96 newly right.\n\n"
-        "🟢&nbsp;dvc-\u2060pull · 🟢&nbsp;validate · 🟢&nbsp;train · 🔴&nbsp;**metric-\u2060gate**\n\n"
+        "🟢&nbsp;dvc-pull · 🟢&nbsp;validate · 🟢&nbsp;train · 🔴&nbsp;**metric-gate**\n\n"
         "|  | metric | champion v7 | this PR | change (95% CI) | allowed | verdict |\n"
         "| -- | -- | --: | --: | --: | --: | -- |\n"
         "| 🔴 | roc_auc | 0.7437 | 0.7226 | −0.0211&nbsp;&#91;−0.0264,&nbsp;−0.0159&#93; | −0.0050 | worse |\n"

@@ -272,7 +272,7 @@ def test_the_comment_opens_with_verdict_cause_and_metrics() -> None:
     assert opening == (
         "## 🔴 flight-delay: roc_auc fell 0.021 below base <code>3f2a91c</code>\n\n"
         "<b>Blocked by 1 of 4 checks.</b> roc_auc may fall by 0.0050 at most, and went from 0.7437 to 0.7226. 2 of 3 metrics pass.\n\n"
-        "🟢&nbsp;dvc-\u2060pull · 🟢&nbsp;validate · 🟢&nbsp;train · 🔴&nbsp;**metric-\u2060gate**\n\n"
+        "🟢&nbsp;dvc-pull · 🟢&nbsp;validate · 🟢&nbsp;train · 🔴&nbsp;**metric-gate**\n\n"
         "|  | metric | base <code>3f2a91c</code> | this PR | change | allowed | verdict |\n"
         "| -- | -- | --: | --: | --: | --: | -- |\n"
         "| 🔴 | roc_auc | 0.7437 | 0.7226 | −0.0211 | −0.0050,&nbsp;≥&nbsp;0.7 | worse |\n"

@@ -46,11 +46,6 @@ def text(value: str, limit: int = TEXT_LIMIT) -> str:
     return _COMMIT.sub(r"<code>\g<0></code>", _without_structure(joined))
 
 
-def unbroken(value: str) -> str:
-    """A name as `text`, at whose hyphens no line ends."""
-    return text(value).replace("-", f"-{_JOINER}")
-
-
 def code(value: str, limit: int = NAME_LIMIT) -> str:
     """`value` as a `<code>` element."""
     joined = _ADDRESS.sub(rf"\g<0>{_JOINER}", clean(value, limit))

@@ -101,8 +101,8 @@ def _metrics(metrics: MetricTable, limits: _Limits) -> list[str]:
 
 
 def _check(check: Check) -> str:
-    """The light and the name, which no line end parts: on a telephone the one would stand without the other."""
-    name = escape.unbroken(check.name)
+    """The light and the name on one line: on a telephone the one would stand without the other."""
+    name = escape.text(check.name)
     return f"{ICONS[check.light]}&nbsp;{f'**{name}**' if check.blocks else name}"
 
 
