@@ -77,7 +77,10 @@ def _tables(loaded: LoadedConfig) -> list[Table]:
     from modelship.data.validation import Table
 
     data = loaded.config.data
-    roles: tuple[tuple[Literal["reference", "current"], str | None], ...] = (("reference", data.reference), ("current", data.current))
+    roles: tuple[tuple[Literal["reference", "current"], str | None], ...] = (
+        ("reference", data.reference_path),
+        ("current", data.current_path),
+    )
     named = [(role, path) for role, path in roles if path is not None]
     if not named:
         message = "neither `data.reference` nor `data.current` is set."

@@ -43,6 +43,7 @@ Function = Annotated[
     str,
     _text(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*", "A module and a function in it: `package.module:function`."),
 ]
+EnvironmentVariable = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "The name of an environment variable.")]
 Baseline = Annotated[
     str,
     _text(r"champion|base|none|git:.+|run:.+|file:.+", "`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`."),
@@ -56,11 +57,30 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 Answer = Annotated[str, _text(r"prediction|score|score_.+", "`prediction`, `score`, or `score_<class>` with more than two classes.")]
 
 
+class TableSource(_Section, frozen=True, kw_only=True):
+    """A table that is no file of the repository: what a database answers, or a dataset of an MLflow run."""
+
+    query: Annotated[str, Meta(min_length=1, max_length=10_000, description="A SQL query that only reads.")] | None = None
+    connection: Annotated[EnvironmentVariable, Meta(description="The environment variable that holds the SQLAlchemy URL.")] | None = (
+        None
+    )
+    mlflow_run: Annotated[Name, Meta(description="The MLflow run that a dataset was logged to.")] | None = None
+    dataset: Annotated[str, Meta(description="The dataset's name, where the run has several.")] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.query is None) == (self.mlflow_run is None):
+            raise ValueError("it needs either `query` with `connection`, or `mlflow-run`")
+        if (self.query is None) != (self.connection is None):
+            raise ValueError("`query` and `connection` belong together")
+        if self.dataset is not None and self.mlflow_run is None:
+            raise ValueError("`dataset` needs `mlflow-run`")
+
+
 class Data(_Section, frozen=True, kw_only=True):
     """The tables that the model learns from and is judged on."""
 
-    reference: Annotated[FilePath, Meta(description="What the model learns from.")] | None = None
-    current: Annotated[FilePath, Meta(description="What the model is judged on.")] | None = None
+    reference: Annotated[FilePath | TableSource, Meta(description="What the model learns from.")] | None = None
+    current: Annotated[FilePath | TableSource, Meta(description="What the model is judged on.")] | None = None
     target: Annotated[str, Meta(description="The column that the model predicts.")] | None = None
     key: Annotated[str, Meta(description="The column that names a row, once each, and pairs the rows of two models.")] | None = None
     positive: (
@@ -70,6 +90,48 @@ class Data(_Section, frozen=True, kw_only=True):
         Annotated[FilePath, Meta(description="A short YAML list of expectations, or a Great Expectations suite as JSON.")] | None
     ) = None
     remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
+
+    @property
+    def reference_path(self) -> str | None:
+        """The reference's file; None where it is no file."""
+        return self.reference if isinstance(self.reference, str) else None
+
+    @property
+    def current_path(self) -> str | None:
+        """The current table's file; None where it is no file."""
+        return self.current if isinstance(self.current, str) else None
+
+
+class ColumnDrift(_Section, frozen=True, kw_only=True):
+    """How one column is compared."""
+
+    method: Annotated[Name, Meta(description="The statistic, as Evidently names it.")] | None = None
+    threshold: Annotated[float, Meta(ge=0, description="From which distance on the column has drifted.")] | None = None
+    kind: Annotated[Literal["numerical", "categorical"], Meta(description="What the values are; found out without it.")] | None = None
+
+
+class Drift(_Section, frozen=True, kw_only=True):
+    """How `data.current` is compared with `data.reference`."""
+
+    max_share: Annotated[Share, Meta(description="The share of the features that may drift.")] = "30%"
+    target: Annotated[Literal["verdict", "show"], Meta(description="Whether a drifted target or prediction is drift by itself.")] = (
+        "verdict"
+    )
+    prediction: Annotated[str, Meta(description="The column with a model's predictions, where both tables have one.")] | None = None
+    numerical: Annotated[ColumnDrift, Meta(description="How numbers are compared.")] = ColumnDrift(method="wasserstein", threshold=0.1)
+    categorical: Annotated[ColumnDrift, Meta(description="How categories are compared.")] = ColumnDrift(
+        method="jensenshannon", threshold=0.1
+    )
+    columns: Annotated[
+        dict[str, Literal["ignore"] | ColumnDrift], Meta(description="Columns to leave out (`ignore`) or to compare in their own way.")
+    ] = {}
+    max_categories: Annotated[int, Meta(ge=2, description="Text with more different values than this is not compared.")] = 1000
+    confidence: Annotated[float, Meta(ge=0.5, lt=1, description="The confidence of the verdict over all columns.")] = 0.95
+    sample: Annotated[
+        Annotated[int, Meta(ge=100)] | Literal["full"], Meta(description="How many rows of each table are compared; `full` for all.")
+    ] = 20_000
+    seed: Annotated[int, Meta(ge=0, description="Which rows are drawn.")] = 0
+    severity: Annotated[Literal["critical", "warning"], Meta(description="Whether drift blocks.")] = "warning"
 
 
 class Columns(_Section, frozen=True, kw_only=True):
@@ -255,6 +317,7 @@ class Config(_Section, frozen=True, kw_only=True):
 
     model: Annotated[Name, Meta(description="The model's name.")]
     data: Data = Data()
+    drift: Drift = Drift()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     gate: Gate = Gate()

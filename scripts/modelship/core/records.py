@@ -96,10 +96,108 @@ class TableValidation(_Part, frozen=True, kw_only=True):
     expectations: tuple[Expectation, ...]
 
 
+class ColumnChange(_Part, frozen=True, kw_only=True):
+    """What became of one column between two commits."""
+
+    column: str
+    change: Literal["added", "removed", "retyped", "shifted"]
+    before: Text = ""
+    """Its type, or for `shifted` a summary of its values, in a few words."""
+    after: Text = ""
+
+
+class TableChange(_Part, frozen=True, kw_only=True):
+    """One table at the base commit and now."""
+
+    role: Literal["reference", "current"]
+    path: str
+    base: Sha
+    rows_before: int
+    rows_after: int
+    added: int | None = None
+    """Rows by key; None without a key that names each row of both."""
+    removed: int | None = None
+    changed: int | None = None
+    """Rows of the same key with another content in the columns that both have."""
+    sample_keys: tuple[str, ...] = ()
+    """Of changed rows."""
+    columns: tuple[ColumnChange, ...] = ()
+
+
 class ValidateRecord(Record, frozen=True, kw_only=True, tag="validate/1"):
     """Whether the data is what the team says it is."""
 
     tables: tuple[TableValidation, ...] = ()
+    changes: tuple[TableChange, ...] = ()
+    """What a pull request changes in the tables; a table that is as it was has no entry."""
+    data_docs: str = ""
+    """Great Expectations' Data Docs, as a path in the run directory."""
+
+
+class TableRead(_Part, frozen=True, kw_only=True):
+    """A table that was compared, and how much of it was looked at."""
+
+    role: Literal["reference", "current"]
+    source: Text
+    """Its path, or what it was queried from."""
+    rows: int
+    sampled: int
+    """How many of the rows were drawn; all of them where it equals `rows`."""
+
+
+class ColumnDrift(_Part, frozen=True, kw_only=True):
+    """One column in two tables. Pairs and rows of numbers are reference first, current second."""
+
+    column: str
+    kind: Literal["numerical", "categorical"]
+    purpose: Literal["feature", "target", "prediction"] = "feature"
+    drifted: bool
+    method: str
+    """As Evidently names it."""
+    distance: float
+    threshold: float
+    p_value: float | None = None
+    """Of no change at all, corrected over the columns."""
+    missing: tuple[float, float] = (0.0, 0.0)
+    """Shares of rows without a value, of all rows."""
+    new_values: tuple[str, ...] = ()
+    """Some of the categories that the reference does not have."""
+    new_value_count: int = 0
+    new_value_rows: int = 0
+    """How many rows of the current table hold one."""
+    outside: int = 0
+    """How many numbers of the current table lie outside the reference's range."""
+    reference_range: tuple[float, float] | None = None
+    labels: tuple[str, ...] = ()
+    """What `shares` speak of: categories, or the lower ends of equal bins."""
+    shares: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    findings: tuple[Text, ...] = ()
+    """What a reader should know besides the distance: `4 new categories in 1.2 % of the rows`."""
+
+
+class SkippedColumn(_Part, frozen=True, kw_only=True):
+    """A column that was not compared."""
+
+    column: str
+    reason: Text
+    """`ignored`, `text: 48,112 different values`."""
+
+
+class DriftReportRecord(Record, frozen=True, kw_only=True, tag="drift-report/1"):
+    """Whether the current table looks like the reference."""
+
+    tables: tuple[TableRead, ...] = ()
+    columns: tuple[ColumnDrift, ...] = ()
+    """What drifted comes first."""
+    skipped: tuple[SkippedColumn, ...] = ()
+    share: float | None = None
+    """Of the compared features, those that drifted."""
+    max_share: float | None = None
+    confidence: float | None = None
+    sampling: Text = ""
+    """What was sampled, and the error that brings."""
+    page: str = ""
+    """Evidently's page, as a path in the run directory."""
 
 
 class TrainRecord(Record, frozen=True, kw_only=True, tag="train/1"):
@@ -386,11 +484,12 @@ class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
     acceptance: Acceptance | None = None
 
 
-AnyRecord = DvcPullRecord | ValidateRecord | TrainRecord | EvaluateRecord | MetricGateRecord
+AnyRecord = DvcPullRecord | ValidateRecord | DriftReportRecord | TrainRecord | EvaluateRecord | MetricGateRecord
 
 RECORDS: dict[str, type[AnyRecord]] = {
     "dvc-pull": DvcPullRecord,
     "validate": ValidateRecord,
+    "drift-report": DriftReportRecord,
     "train": TrainRecord,
     "evaluate": EvaluateRecord,
     "metric-gate": MetricGateRecord,

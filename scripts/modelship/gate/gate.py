@@ -163,9 +163,9 @@ def _recompute(
         baseline=PredictionsFile(located.path, f"the baseline's {located.name}") if located and located.path else None,
         evaluated=(files[0], files[1]) if len(files) == 2 else None,
         reported_by_baseline=found.metrics,
-        holdout_changed=loaded.config.data.current in changed,
-        is_behind=_is_behind(request, base, span, loaded.config.data.current),
-        same_holdout=len(files) == 2 and _is_of_this_holdout(request, found, loaded.config.data.current),
+        holdout_changed=loaded.config.data.current_path in changed,
+        is_behind=_is_behind(request, base, span, loaded.config.data.current_path),
+        same_holdout=len(files) == 2 and _is_of_this_holdout(request, found, loaded.config.data.current_path),
     )
     rows = recompute(loaded, loaded.config.gate.metrics or {}, candidate.metrics, sources)
     if located and located.why_absent and not rows.comparisons:

@@ -91,7 +91,7 @@ def guard(
 
 def watched(config: Config) -> tuple[str, ...]:
     """The files and folders that `guard` wants to know about, relative to the configuration's folder."""
-    files = tuple(filter(None, (config.data.current, config.data.expectations, _file_of(config.gate.baseline))))
+    files = tuple(filter(None, (config.data.current_path, config.data.expectations, _file_of(config.gate.baseline))))
     return (*files, *(path for function in _functions(config) for path in _module_files(function)))
 
 
@@ -153,14 +153,14 @@ def can_be_accepted(verdict: MetricVerdict, limit: Limit | None) -> bool:
 
 
 def _data(before: Config, changed: Collection[str], rows: RowDifferences | None) -> Iterator[Finding]:
-    edited = before.data.current is not None and before.data.current in changed
+    edited = before.data.current_path is not None and before.data.current_path in changed
     counts = _row_counts(rows) if rows else ""
     only_labels = rows is not None and rows.other_truth and not (rows.only_candidate or rows.only_baseline)
     kind: Kind = "labels" if only_labels else "holdout"
     if edited:
         # Without predictions nobody has looked at the rows; with them only other columns can differ.
         told = f": {counts}" if counts else ": keys and labels stay" if rows else ""
-        yield _finding(kind, f"edits the holdout `{_cut(before.data.current)}`{told}")
+        yield _finding(kind, f"edits the holdout `{_cut(before.data.current_path)}`{told}")
     elif counts:
         yield _finding(kind, f"predicts other rows than the baseline: {counts}")
     if before.data.expectations is not None and before.data.expectations in changed:

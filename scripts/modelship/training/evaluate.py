@@ -102,7 +102,10 @@ def evaluate(evaluation: Evaluation) -> EvaluateRecord:
 def check_configured(loaded: LoadedConfig, baseline: Path | None) -> None:
     """Raise BadInput for what is missing, before anything runs."""
     for key in ("data.current", "data.key", "data.target", "train.model"):
-        loaded.require(key)
+        if not isinstance(loaded.require(key), str):
+            raise BadInput(
+                loaded.problem(f"`{key}` is no file, and evaluation reads files only.", "Export it in a DVC stage.", at=key)
+            )
     for key, is_folder in (("train.model", not loaded.config.evaluate.predict), ("data.current", False)):
         path = loaded.directory / str(loaded.require(key))
         if not path.exists():
@@ -116,7 +119,7 @@ def check_configured(loaded: LoadedConfig, baseline: Path | None) -> None:
             if not (path / "MLmodel").is_file():
                 remedy = "Save the model with MLflow, or set `evaluate.predict` to a function that loads it."
                 raise bad_input("is no MLflow model folder: it holds no file `MLmodel`.", remedy, path=path.as_posix())
-    if loaded.config.evaluate.cross_validation and not loaded.config.data.reference:
+    if loaded.config.evaluate.cross_validation and not loaded.config.data.reference_path:
         loaded.require("data.reference", "Cross-validation fits on it.")
 
 
@@ -145,7 +148,7 @@ def _plan(evaluation: Evaluation) -> _Plan:
     _check_packages(loaded, team)
     candidate = loaded.directory / str(loaded.config.train.model)
     _check_trained(evaluation.run_directory, candidate)
-    current = str(loaded.config.data.current)
+    current = str(loaded.config.data.current_path)
     return _Plan(
         loaded=loaded,
         run_directory=evaluation.run_directory,
@@ -355,13 +358,13 @@ def _score(plan: _Plan, scorer: _Scorer, role: Literal["baseline", "candidate"],
 def _model(plan: _Plan, path: Path) -> dict[str, Any]:
     """What a process needs to score one model."""
     config, directory = plan.loaded.config, plan.loaded.directory.resolve()
-    reference = config.data.reference
+    reference = config.data.reference_path
     keep = None if config.gate.slices == "auto" else [*_flat(config.gate.slices), *([config.gate.group] if config.gate.group else [])]
     return {
         "model": str(path.resolve()),
         "predict": config.evaluate.predict,
-        "table": str(directory / str(config.data.current)),
-        "table-name": config.data.current,
+        "table": str(directory / str(config.data.current_path)),
+        "table-name": config.data.current_path,
         "reference": str(directory / reference) if reference and (directory / reference).is_file() else None,
         "reference-name": reference,
         "columns": _columns(plan),
@@ -451,7 +454,7 @@ def _functions(plan: _Plan, scorer: _Scorer, candidate: ScoredModel, baseline: S
             "functions": functions,
             "candidate": str(folder / candidate.predictions.path),
             "baseline": str(folder / baseline.predictions.path) if baseline else None,
-            "table-name": plan.loaded.config.data.current,
+            "table-name": plan.loaded.config.data.current_path,
             "columns": _columns(plan),
             "group": plan.loaded.config.gate.group,
             "confidence": plan.loaded.config.gate.confidence,

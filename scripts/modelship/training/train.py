@@ -188,7 +188,7 @@ def _stamp(path: Path) -> tuple[int, str] | None:
 
 def _tables(loaded: LoadedConfig) -> list[str]:
     """What the tables that `validate` looks at hold."""
-    named = [loaded.config.data.reference, loaded.config.data.current]
+    named = [loaded.config.data.reference_path, loaded.config.data.current_path]
     return [_digest(loaded.directory, name) for name in named]
 
 
