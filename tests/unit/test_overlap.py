@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from modelship.core.errors import BadInput
 from modelship.data.overlap import Overlap, find_overlap
-from modelship.data.reading import open_table
+from modelship.data.tables.opening import open_table
 
 FORMATS = ("parquet", "csv", "csv.gz")
 
@@ -35,7 +35,7 @@ def overlap(
             table.to_parquet(path, index=False)
         else:
             table.to_csv(path, index=False)
-        files.append(open_table(path, path.name))
+        files.append(open_table(path.name, folder))
     return find_overlap(files[0], files[1], key)
 
 
@@ -204,4 +204,4 @@ def test_a_broken_table_is_bad_input(tmp_path: Path) -> None:
     flights(0).to_parquet(tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     with pytest.raises(BadInput, match=r"b\.parquet"):
-        find_overlap(open_table(tmp_path / "a.parquet", "a.parquet"), open_table(tmp_path / "b.parquet", "b.parquet"), "id")
+        find_overlap(open_table("a.parquet", tmp_path), open_table("b.parquet", tmp_path), "id")

@@ -11,7 +11,7 @@ import click
 
 from modelship.commands import frame
 from modelship.core import workflow
-from modelship.core.config import LoadedConfig
+from modelship.core.config import LoadedConfig, TableSource
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, Problem
 from modelship.core.records import Expectation, ValidateRecord
@@ -73,30 +73,30 @@ def validate(space: frame.Workspace) -> frame.Result:
 
 
 def _tables(loaded: LoadedConfig) -> list[Table]:
-    from modelship.data.reading import open_table
+    from modelship.data.tables.opening import open_table
     from modelship.data.validation import Table
 
     data = loaded.config.data
-    roles: tuple[tuple[Literal["reference", "current"], str | None], ...] = (
-        ("reference", data.reference_path),
-        ("current", data.current_path),
+    roles: tuple[tuple[Literal["reference", "current"], str | TableSource | None], ...] = (
+        ("reference", data.reference),
+        ("current", data.current),
     )
-    named = [(role, path) for role, path in roles if path is not None]
+    named = [(role, source) for role, source in roles if source is not None]
     if not named:
         message = "neither `data.reference` nor `data.current` is set."
         raise BadInput(loaded.problem(message, f"Name at least one table, or {_TURN_OFF}.", at="data"))
     return [
         Table(
             role=role,
-            path=path,
-            file=open_table(loaded.directory / path, (loaded.directory / path).as_posix()),
+            path=str(source),
+            reader=open_table(source, loaded.directory),
             place=_place(loaded, f"data.{role}"),
             target=data.target,
             target_place=_place(loaded, "data.target"),
             key=data.key,
             key_place=_place(loaded, "data.key"),
         )
-        for role, path in named
+        for role, source in named
     ]
 
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from modelship.data.reading import TableFile
+from modelship.data.tables.reader import TableReader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class Overlap:
         return len(self.by_content) > self.expected + _CHANCE * math.sqrt(self.expected)
 
 
-def find_overlap(reference: TableFile, current: TableFile, key: str | None) -> Overlap:
+def find_overlap(reference: TableReader, current: TableReader, key: str | None) -> Overlap:
     """Compare two tables, of which no more than one column at a time is in memory where the format allows it.
 
     Contents are compared by hashes of 64 bits: among n and m rows a false match has a chance of nm / 2^64, less than one in a million
@@ -96,7 +96,7 @@ def _as_text(keys: pd.Series[Any]) -> pd.Series[Any]:
     return keys.astype(object).where(keys.isna(), keys.astype(str))
 
 
-def _hashes(table: TableFile, columns: list[str]) -> Hashes:
+def _hashes(table: TableReader, columns: list[str]) -> Hashes:
     """(n,) One number for each row, of all columns in this order."""
     import numpy as np
 

@@ -18,7 +18,7 @@ from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
 from modelship.data.expectations import ExpectationSpec, Place, check_names, check_substance, columns_to_read
 from modelship.data.overlap import OVERLAP, Overlap, find_overlap
-from modelship.data.reading import TableFile
+from modelship.data.tables.reader import TableReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Table:
     role: Literal["reference", "current"]
     path: str
     """As written in the configuration."""
-    file: TableFile
+    reader: TableReader
     place: Place = NOWHERE
     target: str | None = None
     target_place: Place = NOWHERE
@@ -98,11 +98,11 @@ class Expectations:
 
     def check(self, table: Table) -> TableResult:
         """The table against all expectations. Raises BadInput when it cannot be read."""
-        header = table.file.columns()
+        header = table.reader.columns()
         findings = list(_check_header(table, header))
         if findings:
-            return self._unreadable(table, header, table.file.rows(), findings)
-        frame = table.file.read(columns_to_read(self.specs, header, (table.target, table.key)))
+            return self._unreadable(table, header, table.reader.rows(), findings)
+        frame = table.reader.read(columns_to_read(self.specs, header, (table.target, table.key)))
         if not len(frame):
             return self._unreadable(table, header, 0, [_failed("table_has_rows", table.place, "0 rows")])
         absent = _absent_columns(self.specs, header)
@@ -451,7 +451,7 @@ def check_overlap(reference: TableResult, current: TableResult, reference_table:
     """
     if any(finding.entry.expectation in _WITHOUT_ROWS for result in (reference, current) for finding in result.findings):
         return current
-    overlap = find_overlap(reference_table.file, current_table.file, current_table.key)
+    overlap = find_overlap(reference_table.reader, current_table.reader, current_table.key)
     if overlap.holds:
         return current
     entry = _overlap_entry(overlap, current_table)
@@ -469,7 +469,7 @@ def _overlap_entry(overlap: Overlap, table: Table) -> Expectation:
         chance = f", where chance explains about {overlap.expected:,.0f}" if overlap.expected else ""
         told.append(f"{len(overlap.by_content):,} of {overlap.rows:,} rows equal to one of the reference{chance}")
         rows.update(overlap.by_content.tolist())
-    frame = table.file.read([name for name in table.file.columns() if name == table.key])
+    frame = table.reader.read([name for name in table.reader.columns() if name == table.key])
     return Expectation(
         expectation=OVERLAP,
         column=clip(table.key, 200) if len(overlap.by_key) else None,

@@ -16,9 +16,10 @@ from typing import Any
 from modelship.core.documents import Document, parse_document
 from modelship.core.errors import BadInput, bad_input
 from modelship.core.metrics import read_metrics
+from modelship.core.prediction_files import SUFFIXES, suffix_of
 from modelship.data.dvc_remotes import CAPABILITIES, find_dvc_root, read_remotes
 from modelship.data.expectations import read_expectations
-from modelship.data.reading import FORMATS
+from modelship.data.tables.opening import FORMATS
 from modelship.gate.directions import direction
 from modelship.onboarding.facts import Choice, Dvc, Facts, KnownMetric, MetricsFile
 from modelship.onboarding.pythons import choose_python
@@ -341,10 +342,10 @@ def _params(tree: Tree, pipeline: _Pipeline) -> Choice | None:
 def _predictions(tree: Tree, pipeline: _Pipeline) -> Choice | None:
     outs = [(output.path, output.why) for output in (*pipeline.outs, *pipeline.plots)]
     # Often ignored by git, so looked for on disk as well.
-    usual = [f"{folder}{stem}{suffix}" for folder in _OUTPUT_FOLDERS for stem in ("predictions", "preds") for suffix in FORMATS]
+    usual = [f"{folder}{stem}{suffix}" for folder in _OUTPUT_FOLDERS for stem in ("predictions", "preds") for suffix in SUFFIXES]
     there = [(name, "") for name in (*tree.names, *usual) if tree.is_there(name)]
     for name, why in [*outs, *there]:
-        if _is_table(name) and {"predictions", "preds", "prediction"} & set(_words(name)) and not _is_aside(name):
+        if suffix_of(name) and {"predictions", "preds", "prediction"} & set(_words(name)) and not _is_aside(name):
             return Choice(name, why)
     # As a whole path, and to be written: what stands behind a comma or a slash is in a folder that nobody knows.
     return _mentioned(tree, _WRITTEN_PREDICTIONS)
@@ -353,7 +354,7 @@ def _predictions(tree: Tree, pipeline: _Pipeline) -> Choice | None:
 _OUTPUT_FOLDERS = ("", "output/", "outputs/", "artifacts/", "results/", "reports/", "data/")
 _WRITTEN_PREDICTIONS = (
     r"""(?:=|(?<!read_csv)(?<!read_parquet)(?<!read_table)\()\s*["']"""
-    rf"""((?:[\w.-]+/){{0,9}}(?:[\w-]{{0,100}}_)?(?:predictions|preds)(?:{"|".join(map(re.escape, FORMATS))}))["']"""
+    rf"""((?:[\w.-]+/){{0,9}}(?:[\w-]{{0,100}}_)?(?:predictions|preds)(?:{"|".join(map(re.escape, SUFFIXES))}))["']"""
 )
 
 

@@ -1,0 +1,1 @@
+"""Tables, whatever they are stored in."""

@@ -1,0 +1,172 @@
+"""A table as every check reads it, whatever it is stored in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from modelship.core.errors import ModelshipError, bad_input
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+BATCH_ROWS = 65_536
+"""The most rows that a batch has: enough for vectorised work, few enough for memory."""
+
+
+@dataclass(frozen=True)
+class MixedColumn:
+    """A column with values of several kinds, which therefore is text."""
+
+    kind: str
+    """What most values are: `number`, `time`, `truth value` or `text`."""
+    values: int
+    """How many values are of that kind."""
+    others: int
+    """How many are of another."""
+    sample: Mapping[int, str]
+    """Some of the others, by row (counted from 0)."""
+
+
+class Storage(Protocol):
+    """How one kind of table is stored. `batches` is asked only for unique names; any method may raise what its library does."""
+
+    kind: str
+    """What messages call it."""
+
+    def columns(self) -> list[str]:
+        """The column names in order, duplicates and all."""
+
+    def schema(self) -> pa.Schema:
+        """Columns and types, in the order of `columns`."""
+
+    def rows(self) -> int:
+        """How many rows there are."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The given columns in that order, with the types of `schema`; at most `BATCH_ROWS` rows each."""
+
+    def mixed(self) -> Mapping[str, MixedColumn]:
+        """Columns with values of several kinds."""
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether one column is cheap to read by itself."""
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """A table that can be read. Every method raises BadInput where it cannot. `name` is what messages call it."""
+
+    name: str
+    storage: Storage
+
+    @property
+    def kind(self) -> str:
+        """What it is stored in: `Parquet`, `CSV` and so on."""
+        return self.storage.kind
+
+    def columns(self) -> list[str]:
+        """The column names in order, duplicates and all."""
+        with self._explained():
+            return self.storage.columns()
+
+    def schema(self) -> pa.Schema:
+        """Columns and types, in the order of `columns`. A column without a value may have the type `null`."""
+        with self._explained():
+            return self.storage.schema()
+
+    def rows(self) -> int:
+        """How many rows there are."""
+        with self._explained():
+            return self.storage.rows()
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The given columns, or all, in the table's order of rows; memory is bounded whatever the table's size."""
+        names = self._checked(columns)
+        with self._explained():
+            yield from self.storage.batches(names)
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The given columns, or all, as a whole; rows numbered from 0, and a named pandas index is a column like any other."""
+        import pyarrow as pa
+
+        names = self._checked(columns)
+        with self._explained():
+            schema = self.storage.schema()
+            table = pa.Table.from_batches(
+                self.storage.batches(names), pa.schema([schema.field(name) for name in names], schema.metadata)
+            )
+            # As pandas itself would store nothing but missing values.
+            whole = table.cast(pa.schema([_with_values(field) for field in table.schema], schema.metadata))
+            frame = whole.unify_dictionaries().to_pandas(date_as_object=False)
+        named = any(name is not None for name in frame.index.names)
+        return frame.reset_index(drop=not named)[names]
+
+    def pieces(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """The given columns with all rows, in as many tables as keep memory low without reading everything for each."""
+        for group in [[name] for name in columns] if self.storage.is_columnar else [columns]:
+            yield self.read(group)
+
+    def mixed(self) -> Mapping[str, MixedColumn]:
+        """Columns with values of several kinds: the other kinds are few in text that is read, and any in values that have types."""
+        self._checked(None)
+        with self._explained():
+            return self.storage.mixed()
+
+    def _checked(self, columns: Sequence[str] | None) -> list[str]:
+        header = self.columns()
+        names = header if columns is None else list(columns)
+        twice = [name for name, count in Counter(header).items() if count > 1 and name in names]
+        if twice:
+            raise bad_input(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.", path=self.name)
+        absent = [name for name in names if name not in header]
+        if absent:
+            raise bad_input(f"has no column `{absent[0][:80]}`.", path=self.name)
+        return names
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        # Readers raise errors of many kinds for a broken file. Whatever it is, the file was not read.
+        try:
+            yield
+        except ModelshipError:
+            raise
+        except Exception as error:
+            reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:300] or type(error).__name__
+            message = f"cannot be read as {self.kind}: {reason}."
+            raise bad_input(message, "Was it written completely?", path=self.name) from error
+
+
+def type_name(kind: pa.DataType) -> str:
+    """What a type is called whatever it is stored in: text is text in a dictionary, too, and the unit of a time is no type."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    if is_text(kind):
+        return "text"
+    if pa.types.is_timestamp(kind):
+        return f"timestamp ({kind.tz})" if kind.tz else "timestamp"
+    if pa.types.is_date(kind):
+        return "date"
+    names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
+    return names.get(kind, str(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of this type are text, stored as they are."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _with_values(field: pa.Field) -> pa.Field:
+    import pyarrow as pa
+
+    return field.with_type(pa.float64()) if pa.types.is_null(field.type) else field
