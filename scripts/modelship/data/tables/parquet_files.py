@@ -86,7 +86,11 @@ class ParquetTable:
             return [_Part(self._path, {})]
         partitioning = ds.HivePartitioning.discover(infer_dictionary=False)
         found = ds.dataset(self._path, format="parquet", partitioning=partitioning)
-        parts = [_Part(Path(part.path), ds.get_partition_keys(part.partition_expression)) for part in found.get_fragments()]
+        folders = found.partitioning.schema.names
+        parts = []
+        for part in found.get_fragments():
+            values = ds.get_partition_keys(part.partition_expression)
+            parts.append(_Part(Path(part.path), {name: values.get(name) for name in folders}))
         if not parts:
             raise bad_input("is a folder without a Parquet file.", "Is it fetched before this step?", path=self._name)
         for part in parts:
@@ -119,9 +123,8 @@ class ParquetTable:
         """Whole numbers where all values of a folder's column are, else text."""
         import pyarrow as pa
 
-        names = dict.fromkeys(name for part in self._parts for name in part.partition)
-        values = {name: [part.partition.get(name) for part in self._parts] for name in names}
-        return [pa.field(name, pa.array(known).type) for name, known in values.items()]
+        folders = self._parts[0].partition
+        return [pa.field(name, pa.array([part.partition[name] for part in self._parts]).type) for name in folders]
 
 
 def mixed_text(storage: Any) -> dict[str, MixedColumn]:

@@ -79,7 +79,7 @@ class TableReader:
     def schema(self) -> pa.Schema:
         """Columns and types, in the order of `columns`. A column without a value may have the type `null`."""
         with self._explained():
-            return self.storage.schema()
+            return _without_views(self.storage.schema())
 
     def rows(self) -> int:
         """How many rows there are."""
@@ -88,9 +88,14 @@ class TableReader:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The given columns, or all, in the table's order of rows; memory is bounded whatever the table's size."""
+        import pyarrow as pa
+
         names = self._checked(columns)
         with self._explained():
-            yield from self.storage.batches(names)
+            kinds = {field.name: field.type for field in _without_views(self.storage.schema())} if names else {}
+            for batch in self.storage.batches(names):
+                schema = pa.schema([pa.field(field.name, kinds[field.name]) for field in batch.schema])
+                yield batch if batch.schema.equals(schema) else batch.cast(schema)
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The given columns, or all, as a whole; rows numbered from 0, and a named pandas index is a column like any other."""
@@ -98,10 +103,8 @@ class TableReader:
 
         names = self._checked(columns)
         with self._explained():
-            schema = self.storage.schema()
-            table = pa.Table.from_batches(
-                self.storage.batches(names), pa.schema([schema.field(name) for name in names], schema.metadata)
-            )
+            schema = self.schema()
+            table = pa.Table.from_batches(self.batches(names), pa.schema([schema.field(name) for name in names], schema.metadata))
             # As pandas itself would store nothing but missing values.
             whole = table.cast(pa.schema([_with_values(field) for field in table.schema], schema.metadata))
             frame = whole.unify_dictionaries().to_pandas(date_as_object=False)
@@ -164,6 +167,14 @@ def is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _without_views(schema: pa.Schema) -> pa.Schema:
+    """Text as it is stored everywhere else: Arrow cannot compute with views."""
+    import pyarrow as pa
+
+    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in schema]
+    return pa.schema(fields, schema.metadata)
 
 
 def _with_values(field: pa.Field) -> pa.Field:
