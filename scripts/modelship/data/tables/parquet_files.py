@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelship.core.errors import bad_input
-from modelship.data.tables.reader import BATCH_ROWS, MixedColumn, is_text
+from modelship.data.tables.reader import BATCH_ROWS, UNNAMED_INDEX, MixedColumn, is_text
 from modelship.data.tables.text import TextColumn
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ SUFFIXES = (".parquet", ".pq")
 
 _BUFFER_BYTES = 1 << 20
 """What is read ahead of a column. Without it Arrow holds whole column chunks, whose size is the writer's choice."""
-
-_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True)
@@ -86,11 +83,13 @@ class ParquetTable:
             return [_Part(self._path, {})]
         partitioning = ds.HivePartitioning.discover(infer_dictionary=False)
         found = ds.dataset(self._path, format="parquet", partitioning=partitioning)
-        folders = found.partitioning.schema.names
-        parts = []
-        for part in found.get_fragments():
-            values = ds.get_partition_keys(part.partition_expression)
-            parts.append(_Part(Path(part.path), {name: values.get(name) for name in folders}))
+        fragments = list(found.get_fragments())
+        keys = [ds.get_partition_keys(fragment.partition_expression) for fragment in fragments]
+        folders = [name for name in found.schema.names if any(name in known for known in keys)]
+        parts = [
+            _Part(Path(fragment.path), {name: known.get(name) for name in folders})
+            for fragment, known in zip(fragments, keys, strict=True)
+        ]
         if not parts:
             raise bad_input("is a folder without a Parquet file.", "Is it fetched before this step?", path=self._name)
         for part in parts:
@@ -116,7 +115,7 @@ class ParquetTable:
                 reason = "has other columns" if str(error) == "other columns" else f"has another type: {str(error)[:200].rstrip('.')}"
                 name = part.path.relative_to(self._path).as_posix()[:200]
                 raise bad_input(f"is no one table: `{name}` {reason}.", "Write all files alike.", path=self._name) from error
-        fields = [field for field in whole if not _UNNAMED_INDEX.fullmatch(field.name) and field.name not in first.partition]
+        fields = [field for field in whole if not UNNAMED_INDEX.fullmatch(field.name) and field.name not in first.partition]
         return pa.schema([*fields, *self._partition_fields()], whole.metadata)
 
     def _partition_fields(self) -> list[pa.Field]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 """The most rows that a batch has: enough for vectorised work, few enough for memory."""
 
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name where it writes one."""
+
 
 @dataclass(frozen=True)
 class MixedColumn:
