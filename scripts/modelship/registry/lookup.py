@@ -5,18 +5,15 @@ So the gate needs one environment for what it computes, whichever server its bas
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from modelship.core.environments import interpreter
-from modelship.core.errors import BadInput, InfrastructureError, Problem, infrastructure
+from modelship.core.elsewhere import ask
 from modelship.registry.runs import Run
 
-_TIMEOUT_SECONDS = 15 * 60
+_TIMEOUT_MINUTES = 15
 """For all of one answer; MLflow's own limits, per request, are far shorter."""
 
 
@@ -26,14 +23,6 @@ class Question(msgspec.Struct, frozen=True):
     tracking_uri: str
     method: str
     arguments: tuple[str, ...]
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the method returned, or the problems that it raised."""
-
-    value: msgspec.Raw = msgspec.Raw(b"null")
-    problems: tuple[Problem, ...] = ()
-    is_bad_input: bool = False
 
 
 class Lookup:
@@ -70,6 +59,10 @@ class Lookup:
         """Download a run's model into `folder`. Raises BadInput as `Runs.fetch_model_of_run` does."""
         return self._path("fetch_model_of_run", run_id, name, str(folder))
 
+    def fetch_dataset(self, run_id: str, name: str, folder: Path) -> Path:
+        """Download a dataset that a run logged into `folder`. Raises BadInput as `Runs.fetch_dataset` does."""
+        return Path(self._ask(str, "fetch_dataset", run_id, name, str(folder)))
+
     def _run(self, method: str, *arguments: str) -> Run | None:
         found: Run | None = self._ask(Run | None, method, *arguments)
         return found
@@ -79,20 +72,12 @@ class Lookup:
         return Path(found) if found else None
 
     def _ask(self, kind: Any, method: str, *arguments: str) -> Any:
-        # By standard input: an address may hold a password, and a command line is for everybody to see.
-        question = msgspec.json.encode(Question(self._tracking_uri, method, arguments))
-        environment = {**os.environ, "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-        command = [interpreter("registry"), "-I", str(Path(__file__).resolve().parent)]
-        try:
-            result = subprocess.run(
-                command, input=question, env=environment, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
-            )
-            answer = msgspec.json.decode(result.stdout, type=Answer)
-        except subprocess.TimeoutExpired:
-            raise infrastructure(f"the MLflow server gave no answer within {_TIMEOUT_SECONDS // 60} minutes.") from None
-        except msgspec.DecodeError:
-            said = result.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
-            raise infrastructure(f"the MLflow client ended with status {result.returncode}: {said[0][:300]}.") from None
-        if answer.problems:
-            raise (BadInput if answer.is_bad_input else InfrastructureError)(*answer.problems)
-        return msgspec.json.decode(answer.value, type=kind)
+        return ask(
+            "registry",
+            Path(__file__).resolve().parent,
+            Question(self._tracking_uri, method, arguments),
+            kind,
+            who="the MLflow client",
+            minutes=_TIMEOUT_MINUTES,
+            variables={"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"},
+        )

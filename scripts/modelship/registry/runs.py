@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from modelship.core.errors import ModelshipError, bad_input, infrastructure
+from modelship.core.errors import ModelshipError, bad_input, did_you_mean, infrastructure
 from modelship.core.metrics import Metrics, why_not_a_metric
 from modelship.core.prediction_files import MAX_BYTES, SUFFIXES
 from modelship.core.records import Scalar
@@ -123,6 +123,17 @@ class Runs:
             return self._download(uri, folder, f"MLflow run {run_id[:12]}") if uri else None
         return None
 
+    def fetch_dataset(self, run_id: str, name: str, folder: str) -> str:
+        """Download the file or folder that a dataset of a run was made from into `folder`: the one called `name`, or its only one.
+
+        Its path; a path of this machine stays where it is. Raises BadInput for a run or a dataset that is not there, for several of
+        them without a name, and for a source that is no file.
+        """
+        with _answering(self.tracking_uri, absent_is_none=True):
+            run = self._client.get_run(run_id)
+            return _download_source(_dataset(run, run_id, name), folder)
+        raise bad_input(f"MLflow knows no run `{run_id}`.", "Is the tracking URI right?")
+
     def record(
         self,
         *,
@@ -223,6 +234,37 @@ def _run(run: Any) -> Run:
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     commit = run.data.tags.get(TAG_COMMIT) or run.data.tags.get("mlflow.source.git.commit") or ""
     return Run(run.info.run_id, Metrics(values, invalid), commit, started.date().isoformat(), run.data.tags.get(TAG_PREDICTIONS) or "")
+
+
+def _dataset(run: Any, run_id: str, name: str) -> Any:
+    """The dataset of that name among those that a run logged, or its only one."""
+    logged = {(item.dataset.name, item.dataset.digest): item.dataset for item in (run.inputs.dataset_inputs if run.inputs else [])}
+    found = [dataset for dataset in logged.values() if not name or dataset.name == name]
+    if len(found) == 1:
+        return found[0]
+    names = sorted({dataset.name for dataset in logged.values()})
+    if not logged:
+        raise bad_input(f"MLflow run {run_id[:12]} logged no dataset.", "Log it with `mlflow.log_input`.")
+    if not found:
+        raise bad_input(f"MLflow run {run_id[:12]} logged no dataset `{name[:80]}`.", did_you_mean(name, names))
+    if len(names) == 1:
+        raise bad_input(f"MLflow run {run_id[:12]} logged {len(found)} datasets called `{names[0][:80]}`.", "Give them names.")
+    shown = ", ".join(f"`{known[:80]}`" for known in names[:8])
+    raise bad_input(f"MLflow run {run_id[:12]} logged several datasets: {shown}.", "Name one: `dataset`.")
+
+
+def _download_source(dataset: Any, folder: str) -> str:
+    import mlflow
+
+    source = mlflow.data.get_source(dataset)
+    try:
+        path = source.load(folder)
+    except (NotImplementedError, TypeError):
+        path = None
+    if not isinstance(path, str | Path):
+        remedy = "Log it with a file, a folder or a URL as its source."
+        raise bad_input(f"the dataset `{dataset.name[:80]}` comes from `{dataset.source_type[:80]}`, which is no file.", remedy)
+    return str(path)
 
 
 def _called(name: str, path: Path) -> Path:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from modelship.core.errors import ModelshipError, bad_input
+from modelship.core.errors import BadInput, ModelshipError, bad_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,8 @@ class TableReader:
 
     name: str
     storage: Storage
+    is_file: bool = True
+    """Whether `name` is a path."""
 
     @property
     def kind(self) -> str:
@@ -130,10 +132,10 @@ class TableReader:
         names = header if columns is None else list(columns)
         twice = [name for name, count in Counter(header).items() if count > 1 and name in names]
         if twice:
-            raise bad_input(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.", path=self.name)
+            raise self._problem(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.")
         absent = [name for name in names if name not in header]
         if absent:
-            raise bad_input(f"has no column `{absent[0][:80]}`.", path=self.name)
+            raise self._problem(f"has no column `{absent[0][:80]}`.")
         return names
 
     @contextmanager
@@ -145,8 +147,10 @@ class TableReader:
             raise
         except Exception as error:
             reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:300] or type(error).__name__
-            message = f"cannot be read as {self.kind}: {reason}."
-            raise bad_input(message, "Was it written completely?", path=self.name) from error
+            raise self._problem(f"cannot be read as {self.kind}: {reason}.", "Was it written completely?") from error
+
+    def _problem(self, message: str, remedy: str = "") -> BadInput:
+        return bad_input(message, remedy, path=self.name) if self.is_file else bad_input(f"{self.name} {message}", remedy)
 
 
 def type_name(kind: pa.DataType) -> str:

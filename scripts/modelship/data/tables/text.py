@@ -87,6 +87,10 @@ class TextColumn:
         self._rows += len(values)
         self._values += valid
 
+    def skip(self, rows: int) -> None:
+        """Rows without a value."""
+        self._rows += rows
+
     @property
     def type(self) -> pa.DataType:
         """The narrowest type that all values fit; `null` when there is no value."""

@@ -1,0 +1,124 @@
+"""JSON lines: one object in each line, as they are or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelship.core.errors import bad_input
+from modelship.core.scratch import scratch_folder
+from modelship.data.tables.reader import MixedColumn
+from modelship.data.tables.spool import CHUNK_ROWS, Spool, SpooledTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_LINE_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20
+_BOM = b"\xef\xbb\xbf"
+
+
+class JsonLines:
+    """A file of JSON lines. The columns are all names that any line has; what is nested is kept as text."""
+
+    kind = "JSON lines"
+    is_columnar = True
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+
+    def columns(self) -> list[str]:
+        """The names, in the order in which they first come. Raises BadInput for a line that is no object."""
+        return self._spooled.columns()
+
+    def schema(self) -> pa.Schema:
+        """Types that every value of a column fits."""
+        return self._spooled.schema()
+
+    def rows(self) -> int:
+        """The number of lines that are not blank."""
+        return self._spooled.rows()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """What the first reading has kept."""
+        return self._spooled.batches(columns)
+
+    def mixed(self) -> Mapping[str, MixedColumn]:
+        """Columns in which values have several types, and text in which most values are numbers."""
+        return self._spooled.mixed()
+
+    @cached_property
+    def _spooled(self) -> SpooledTable:
+        folder = scratch_folder()
+        spool = Spool(folder, times_in_text=True)
+        for objects in self._chunks():
+            names = dict.fromkeys(name for item in objects for name in item)
+            spool.add({name: [item.get(name) for item in objects] for name in names}, len(objects))
+        spool.finish()
+        return SpooledTable(folder, self.kind)
+
+    def _chunks(self) -> Iterator[list[dict[str, Any]]]:
+        decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+        number = 1
+        for block in self._blocks():
+            if number == 1:
+                self._check_names(block)
+            try:
+                objects = decoder.decode_lines(block)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                objects = self._one_by_one(block, number)
+            yield from (objects[start : start + CHUNK_ROWS] for start in range(0, len(objects), CHUNK_ROWS))
+            number += block.count(b"\n")
+
+    def _one_by_one(self, block: bytes, number: int) -> list[dict[str, Any]]:
+        """The objects in a block of lines from the given number on, with the NaN and Infinity that Python writes and JSON lacks."""
+        found = []
+        for place, line in enumerate(block.splitlines(), start=number):
+            if line.strip():
+                try:
+                    item = json.loads(line)
+                except ValueError as error:
+                    reason = getattr(error, "msg", "") or str(error)
+                    raise bad_input(
+                        f"is no JSON: {reason[:200]}.", "Was it written completely?", path=self._name, line=place
+                    ) from error
+                if not isinstance(item, dict):
+                    raise bad_input("is no object.", "JSON lines have one object in each line.", path=self._name, line=place)
+                found.append(item)
+        return found
+
+    def _check_names(self, block: bytes) -> None:
+        """Raise BadInput when the first line names a column twice: of the two, JSON's readers keep the last."""
+        first = block.lstrip().partition(b"\n")[0]
+        try:
+            pairs = json.loads(first, object_pairs_hook=list)
+        except ValueError:
+            return  # What is wrong with it is said where it is read.
+        names = Counter(pair[0] for pair in pairs if isinstance(pair, tuple)) if isinstance(pairs, list) else Counter[str]()
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise bad_input(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.", path=self._name, line=1)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Whole lines, many at a time."""
+        with self._open() as file:
+            rest = file.read(len(_BOM)).removeprefix(_BOM)
+            while block := file.read(_BLOCK_BYTES):
+                lines, end, rest = (rest + block).rpartition(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    raise bad_input(f"has a line of more than {MAX_LINE_BYTES >> 20} MiB.", "Is it JSON lines?", path=self._name)
+                if end:
+                    yield lines + end
+            if rest.strip():
+                yield rest
+
+    def _open(self) -> Any:
+        return gzip.open(self._path) if self._path.suffix.lower() == ".gz" else self._path.open("rb")
