@@ -125,9 +125,9 @@ def postgres_server(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "password").write_text(password, encoding="utf-8")
     # PostgreSQL refuses to run as root: in a user namespace root is somebody else.
-    somebody = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+    somebody: list[str | Path] = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     data = folder / "data"
-    setup = [*somebody, programs / "initdb", "--pgdata", data, "--username", "team", "--auth", "scram-sha-256", "--encoding", "UTF8"]
+    setup: list[str | Path] = [*somebody, programs / "initdb", "--pgdata", data, "--username", "team", "--auth", "scram-sha-256", "--encoding", "UTF8"]
     subprocess.run([*setup, "--pwfile", folder / "password", "--no-sync"], check=True, capture_output=True)
     command = [*somebody, programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
     url = f"postgresql://team:{quote(password, safe='')}@127.0.0.1:{port}/postgres"

@@ -151,11 +151,11 @@ def test_a_query_is_validated_and_its_url_is_nowhere(database: sqlalchemy.Engine
         "  current: {query: 'SELECT 7 AS id, 200.5::numeric AS distance', connection: WAREHOUSE_URL}\n",
     )
     project.write("expectations.yaml", "- expect_column_values_to_be_between: {column: distance, min_value: 300}\n")
-    ran = project.run("validate", env={"WAREHOUSE_URL": postgres})
+    ran = project.run("validate", WAREHOUSE_URL=postgres)
     [table] = project.record("validate")["tables"]
     assert (ran.exit_code, table["path"], table["rows"]) == (1, "query on WAREHOUSE_URL", 1)
     assert table["expectations"][0]["sample-keys"] == ["7"]
-    told = ran.output + "".join(path.read_text() for path in (project.directory / ".modelship").glob("*"))
+    told = ran.log + "".join(path.read_text() for path in (project.directory / ".modelship").glob("*"))
     assert "s3cret" not in told
 
 
@@ -216,14 +216,15 @@ def test_a_dataset_of_a_run_is_read_from_its_source(tmp_path: Path, mlflow: str,
             dataset(run, name)
 
 
-def test_a_dataset_may_be_an_artifact_of_the_server(tmp_path: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_may_lie_at_a_url(tmp_path: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
     pd.DataFrame({"x": [4, 5]}).to_parquet(tmp_path / "train.parquet")
     client_library.set_tracking_uri(mlflow)
     client_library.set_experiment("tables")
     with client_library.start_run() as run:
         client_library.log_artifact(str(tmp_path / "train.parquet"), "data")
-        source = f"{run.info.artifact_uri}/data/train.parquet"
+        path = str(run.info.artifact_uri).removeprefix("mlflow-artifacts:/")
+        source = f"{mlflow}/api/2.0/mlflow-artifacts/artifacts/{path}/data/train.parquet"
         client_library.log_input(client_library.data.from_pandas(pd.DataFrame({"x": [1]}), source=source, name="train"))
     (tmp_path / "train.parquet").unlink()
     assert dataset(run.info.run_id).read()["x"].tolist() == [4, 5]

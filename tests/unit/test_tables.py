@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelship.core.errors import BadInput
-from modelship.data.tables import csv_files
+from modelship.data.tables import csv_files, json_files
 from modelship.data.tables.opening import open_table
 from modelship.data.tables.reader import BATCH_ROWS, MixedColumn, TableReader
 
@@ -275,6 +277,118 @@ def test_text_in_parquet_may_be_mixed_too(folder: Path) -> None:
     )
     pq.write_table(table, folder / "table.parquet")
     assert open_table("table.parquet", folder).mixed() == {"x": MixedColumn("number", 2, 1, {3: "n/a?"})}
+
+
+# JSON lines.
+
+
+def lines(folder: Path, *objects: Any, name: str = "table.jsonl") -> TableReader:
+    return written(folder, "".join(json.dumps(item) + "\n" for item in objects), name)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "read"),
+    [
+        ([1, None, 3], "int64", [1.0, None, 3.0]),
+        ([1, 2.5], "double", [1.0, 2.5]),
+        ([1, 2**70], "string", ["1", str(2**70)]),
+        ([True, False, None], "bool", [True, False, None]),
+        (["1", "2"], "string", ["1", "2"]),
+        (["2026-01-01", "2026-01-02T03:04:05"], "timestamp[us]", [pd.Timestamp(2026, 1, 1), pd.Timestamp(2026, 1, 2, 3, 4, 5)]),
+        (["2026-01-01", "soon"], "string", ["2026-01-01", "soon"]),
+        ([{"a": 1}, [1, "x"], None], "string", ['{"a": 1}', '[1, "x"]', None]),
+        ([None, None], "null", [None, None]),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
+def test_json_has_types_that_all_its_values_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, values: list[Any], kind: str, read: list[Any], chunk: int
+) -> None:
+    monkeypatch.setattr(json_files, "CHUNK_ROWS", chunk)
+    for name in ("table.jsonl", "table.ndjson.gz"):
+        reader = lines(folder, *({"x": value} for value in values), name=name)
+        assert (reader.kind, types(reader), reader.mixed()) == ("JSON lines", {"x": kind}, {})
+        frame = reader.read()
+        assert frame["x"].astype(object).where(frame["x"].notna(), None).tolist() == read
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_values_of_several_types_are_text_and_told(folder: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(json_files, "CHUNK_ROWS", chunk)
+    reader = lines(folder, *({"x": value} for value in [1, 2.5, True, "a", None, 3]))
+    assert reader.read()["x"].tolist()[:4] == ["1", "2.5", "true", "a"]
+    assert reader.mixed() == {"x": MixedColumn("number", 3, 2, {2: "true", 3: "a"})}
+
+
+def test_lines_need_not_have_the_same_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_files, "CHUNK_ROWS", 1)
+    reader = lines(folder, {}, {"a": 1}, {"b": "x", "a": 2}, {})
+    assert (reader.columns(), reader.rows()) == (["a", "b"], 4)
+    assert [batch.num_rows for batch in reader.batches(["b"])] == [1, 1, 1, 1]
+    assert reader.read(["b"])["b"].notna().tolist() == [False, False, True, False]
+    assert [list(piece) for piece in reader.pieces(["b", "a"])] == [["b"], ["a"]]
+
+
+def test_what_python_writes_for_no_number_is_read(folder: Path) -> None:
+    assert lines(folder, {"x": float("inf")}, {"x": 1}).read()["x"].tolist() == [float("inf"), 1.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"x": 1}\n{"x":', "table.jsonl:2: is no JSON"),
+        ('{"x": 1}\n\n[1]\n', "table.jsonl:3: is no object"),
+        ('[{"x": 1}]', "table.jsonl:1: is no object"),
+        ('{"x": 1, "x": 2}\n', "table.jsonl:1: has the column `x` more than once"),
+        (b'{"x": "\xe9"}\n', "table.jsonl:1: is no JSON"),
+    ],
+)
+def test_lines_that_are_no_objects_are_refused(folder: Path, content: str | bytes, said: str) -> None:
+    assert said in refusal(written(folder, content, "table.jsonl"))
+
+
+def test_a_block_ends_with_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_files, "_BLOCK_BYTES", 7)
+    assert lines(folder, *({"x": number} for number in range(50))).read()["x"].tolist() == list(range(50))
+    monkeypatch.setattr(json_files, "MAX_LINE_BYTES", 30)
+    assert "a line of more than" in refusal(lines(folder, {"x": "a" * 100}))
+
+
+# Arrow.
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_arrow_files_are_read_in_small_batches(folder: Path, stream: bool) -> None:
+    table = pa.table({"x": np.arange(100_000), "text": pa.array(["a", None] * 50_000, pa.string_view())})
+    writer = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with writer(str(folder / "table.arrow"), table.schema) as file:
+        file.write_table(table)
+    reader = open_table("table.arrow", folder)
+    assert (reader.kind, reader.rows(), types(reader)) == ("Arrow", 100_000, {"x": "int64", "text": "string"})
+    batches = list(reader.batches(["text", "x"]))
+    assert max(batch.num_rows for batch in batches) <= BATCH_ROWS
+    assert pa.Table.from_batches(batches)["x"].to_pylist() == list(range(100_000))
+    assert reader.read(["text"])["text"].tolist()[0] == "a"
+
+
+def test_feather_is_what_pandas_wrote(folder: Path) -> None:
+    frame = pd.DataFrame({"x": [1, 2], "kind": pd.Categorical(["a", None]), "at": pd.to_datetime(["2026-01-01", None])})
+    frame.to_feather(folder / "table.feather")
+    pd.testing.assert_frame_equal(open_table("table.feather", folder).read(), frame)
+
+
+@pytest.mark.parametrize("name", ["table.arrow", "table.parquet", "table.csv.gz", "table.jsonl.gz"])
+def test_a_file_that_was_cut_off_is_refused(folder: Path, name: str) -> None:
+    frame = pd.DataFrame({"x": range(1000), "y": [f"text {number}" for number in range(1000)]})
+    writers: dict[str, Callable[[Path], object]] = {
+        "table.arrow": frame.to_feather,
+        "table.parquet": frame.to_parquet,
+        "table.csv.gz": lambda path: frame.to_csv(path, index=False),
+        "table.jsonl.gz": lambda path: frame.to_json(path, orient="records", lines=True),
+    }
+    writers[name](folder / name)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+    assert "cannot be read as" in refusal(open_table(name, folder))
 
 
 # Any table.
