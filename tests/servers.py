@@ -127,10 +127,22 @@ def postgres_server(folder: Path) -> Iterator[str]:
     # PostgreSQL refuses to run as root: in a user namespace root is somebody else.
     somebody: list[str | Path] = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     data = folder / "data"
-    setup: list[str | Path] = [*somebody, programs / "initdb", "--pgdata", data, "--username", "team", "--auth", "scram-sha-256", "--encoding", "UTF8"]
-    subprocess.run([*setup, "--pwfile", folder / "password", "--no-sync"], check=True, capture_output=True)
+    setup: list[str | Path] = [
+        *somebody,
+        programs / "initdb",
+        "--pgdata",
+        data,
+        "--username",
+        "team",
+        "--auth",
+        "scram-sha-256",
+        "--encoding",
+        "UTF8",
+    ]
+    setup += ["--pwfile", folder / "password", "--no-sync"]
+    subprocess.run(setup, check=True, capture_output=True)
     command = [*somebody, programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
     url = f"postgresql://team:{quote(password, safe='')}@127.0.0.1:{port}/postgres"
-    ask = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    ask: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     with server(command, url, folder / "postgres.log", lambda: subprocess.run(ask, check=False).returncode == 0):
         yield url

@@ -92,6 +92,17 @@ def test_a_table_that_cannot_be_judged_on_is_refused(table: pd.DataFrame, says: 
     assert says in raised.value.message
 
 
+def test_a_table_is_read_from_every_kind_of_file(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": ["007", "008"], "x": [1.5, 2.5]})
+    table.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "folder").mkdir()
+    table.to_parquet(tmp_path / "folder" / "part.parquet")
+    table.to_feather(tmp_path / "t.feather")
+    table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    for name in ("t.parquet", "folder", "t.feather", "t.jsonl"):
+        pd.testing.assert_frame_equal(read_table(str(tmp_path / name), name), table)
+
+
 @pytest.mark.parametrize(("name", "content"), [("t.parquet", b"PAR1"), ("t.csv", b"a,b\n1,2,3\n\xff"), ("t.csv", b"")])
 def test_a_broken_table_is_refused_in_one_line(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)

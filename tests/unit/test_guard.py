@@ -223,6 +223,16 @@ def test_an_edited_holdout_tells_how_many_rows(rows: Rows | None, kind: str, tex
     assert (found.kind, found.text, found.needs_approval) == (kind, text, True)
 
 
+def test_a_table_that_is_no_file_is_one_value() -> None:
+    first, second = ({"query": f"SELECT {number} AS id", "connection": "WAREHOUSE_URL"} for number in (1, 2))
+    before = changed_config("data.current", first)
+    (found,) = guard(before, changed_config("data.current", second))
+    shown = "changes `data.current`: query SELECT 1 AS id connection WAREHOUSE_URL → query SELECT 2 AS id connection WAREHOUSE_URL"
+    assert (found.kind, found.text) == ("holdout", shown)
+    assert [finding.kind for finding in guard(before, convert(BASE, Config))] == ["holdout"]
+    assert guard(convert(BASE, Config), changed_config("data.reference", first)) == ()
+
+
 def test_predictions_of_other_rows_are_told_though_no_file_changed() -> None:
     config = convert(BASE, Config)
     (found,) = guard(config, config, rows=Rows(only_baseline=30))

@@ -36,7 +36,8 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
 def command(config: Path, model: str | None, **data: Any) -> NoReturn:
     """Check the data against its expectations.
 
-    Reads Parquet and CSV. A critical expectation that does not hold exits with 1; warnings are shown and exit with 0.
+    Reads Parquet, CSV, JSON lines, Arrow, SQL queries and datasets of MLflow runs. A critical expectation that does not hold exits
+    with 1; warnings are shown and exit with 0.
     """
     overrides = {"model": model, **{f"data.{name}": value for name, value in data.items()}}
     frame.run("validate", config, overrides, validate)

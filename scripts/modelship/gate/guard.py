@@ -269,6 +269,9 @@ _IS_LOOSER: dict[str, Callable[[Any, Any], bool]] = {
 _NEVER_AN_ADDITION = frozenset({"gate.group", "data.positive", "evaluate.predict"})
 """Keys without which something else is meant."""
 
+_TABLES = ("data.reference.", "data.current.")
+"""Mappings that are one value: which table is meant."""
+
 
 def _keys(before: Config, after: Config) -> Iterator[Finding]:
     old, new = _flat(before), _flat(after)
@@ -296,11 +299,11 @@ def _key(key: str, old: Any, new: Any) -> Finding | None:
 
 
 def _flat(config: Config) -> dict[str, Any]:
-    """All keys but limits, by dotted name; mappings are gone into, lists are not."""
+    """All keys but limits, by dotted name; mappings are gone into, unless they name a table, and lists are not."""
     values: dict[str, Any] = {}
 
     def add(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and prefix not in _TABLES:
             for name, item in value.items():
                 if f"{prefix}{name}" != "gate.metrics":
                     add(f"{prefix}{name}.", item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,14 @@ def read_table(path: str, name: str) -> pd.DataFrame:
     """The table with rows numbered from 0; `name` is what messages call it."""
     lower = path.lower()
     try:
-        if lower.endswith((".parquet", ".pq")):
+        if lower.endswith((".parquet", ".pq")) or Path(path).is_dir():
             frame = pd.read_parquet(path)
             frame = frame.reset_index(drop=all(level is None for level in frame.index.names))
+        elif lower.endswith((".arrow", ".feather")):
+            frame = pd.read_feather(path)
+        elif lower.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
+            # Otherwise text that looks like numbers becomes numbers.
+            frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
         else:
             # Without `index_col=False` a header that is one field short turns the first column into an index in silence.
             frame = pd.read_csv(path, index_col=False, low_memory=False, encoding="utf-8-sig")
