@@ -275,7 +275,6 @@ def test_a_wrong_expectation_is_named_with_its_line(validate: Validate, entry: s
         ("expect_column_values_to_be_between: {column: carrier, min_value: 0}", "same type"),
         ("expect_column_values_to_be_between: {column: id, min_value: 0, row_condition: nope == 3}", "nope"),
         ("expect_column_values_to_match_regex: {column: carrier, regex: '['}", "missing ]"),
-        ("expect_column_values_to_match_like_pattern: {column: carrier, like_pattern: U%}", "PandasExecutionEngine"),
     ],
 )
 def test_an_expectation_that_raises_is_an_error(validate: Validate, entry: str, said: str) -> None:

@@ -34,6 +34,17 @@ _HOLDS_FOR_NULLS = frozenset(
 )
 """Expectations that say something about a column without a single value."""
 
+_IN_A_DATABASE = {
+    "expect_column_values_to_match_like_pattern": "expect_column_values_to_match_regex",
+    "expect_column_values_to_match_like_pattern_list": "expect_column_values_to_match_regex_list",
+    "expect_column_values_to_not_match_like_pattern": "expect_column_values_to_not_match_regex",
+    "expect_column_values_to_not_match_like_pattern_list": "expect_column_values_to_not_match_regex_list",
+    "expect_query_results_to_match_comparison": None,
+    "expect_table_row_count_to_equal_other_table": None,
+    "unexpected_rows_expectation": None,
+}
+"""Expectations that Great Expectations checks in SQL only, with what says the same of a table in memory."""
+
 
 class Place(NamedTuple):
     """Where something is written: a file and a 1-based line."""
@@ -195,6 +206,17 @@ def _name_problems(spec: ExpectationSpec, catalog: Mapping[str, Iterable[str]]) 
             yield spec.problem(f"`{name}` is a suite parameter, which nobody fills in here.", "Write the value.", argument=name)
 
 
+def check_needs(specs: Iterable[ExpectationSpec]) -> None:
+    """Raise BadInput for expectations that need a database."""
+    _raise_if([_needs_a_database(spec) for spec in specs if spec.type in _IN_A_DATABASE])
+
+
+def _needs_a_database(spec: ExpectationSpec) -> Problem:
+    instead = _IN_A_DATABASE[spec.type]
+    remedy = f"Use `{instead}`." if instead else "Say it with an expectation on columns."
+    return spec.problem(f"Great Expectations checks `{spec.type}` in a database only.", remedy)
+
+
 def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iterable[str]]) -> None:
     """Raise BadInput for expectations that would hold for any data, because they set no limit."""
     _raise_if([problem for spec in specs for problem in _substance_problems(spec, set(catalog[spec.type]))])
@@ -202,7 +224,8 @@ def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iter
 
 def _substance_problems(spec: ExpectationSpec, known: set[str]) -> Iterator[Problem]:
     given = {name for name, value in spec.arguments.items() if value is not None and value not in ("", [], {})}
-    if {"min_value", "max_value"} <= known and not given & {"min_value", "max_value"}:
+    # The threshold of a divergence is its limit.
+    if {"min_value", "max_value"} <= known and "threshold" not in known and not given & {"min_value", "max_value"}:
         yield spec.problem(f"`{spec.type}` sets neither `min_value` nor `max_value`, so it checks nothing.", "Set one of them.")
     if spec.arguments.get("mostly") == 0:
         yield spec.problem(f"`{spec.type}` has `mostly: 0`, so it checks nothing.", "Set a share above 0.", argument="mostly")

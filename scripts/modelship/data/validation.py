@@ -16,7 +16,7 @@ import msgspec
 
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
-from modelship.data.expectations import ExpectationSpec, Place, check_names, check_substance, columns_to_read
+from modelship.data.expectations import ExpectationSpec, Place, check_names, check_needs, check_substance, columns_to_read
 from modelship.data.overlap import OVERLAP, Overlap, find_overlap
 from modelship.data.tables.reader import TableReader
 
@@ -82,10 +82,11 @@ class Expectations:
 
     def __init__(self, specs: Sequence[ExpectationSpec]) -> None:
         """Raises BadInput, naming file and line, for everything that is wrong with any of them."""
-        self._gx, self._types = _load_great_expectations()
+        self._gx, self._types = load_great_expectations()
         self.specs = tuple(specs)
         catalog = {name: tuple(type_.__fields__) for name, type_ in self._types.items()}
         check_names(specs, catalog)
+        check_needs(specs)
         problems = [problem for spec in specs for problem in self._argument_problems(spec)]
         if problems:
             raise BadInput(*problems)
@@ -206,7 +207,8 @@ class Expectations:
         return self._gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _load_great_expectations() -> tuple[Any, dict[str, Any]]:
+def load_great_expectations() -> tuple[Any, dict[str, Any]]:
+    """The library, and its expectations by name; without its telemetry."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     gx = importlib.import_module("great_expectations")
     base = gx.expectations.Expectation
@@ -343,7 +345,7 @@ def _raised(info: Any) -> str:
 
 def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | None, subjects: int | None) -> Expectation:
     result = outcome.result
-    holds = outcome.success is True
+    holds = bool(outcome.success)  # A boolean of numpy's for some.
     nothing = _nothing_checked(spec, result, subjects) if holds else ""
     rows = [] if holds else list(result.get("partial_unexpected_index_list") or [])[:MAX_SAMPLES]
     hidden = _ABOUT_THE_EXPECTATION | (_COLUMN_ARGUMENTS if spec.columns else frozenset())
@@ -355,7 +357,8 @@ def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | 
         holds=holds and not nothing,
         severity=outcome.expectation_config.severity.value,
         observed=clip(nothing or _observed(spec, result)),
-        failed_rows=None if holds else result.get("unexpected_count"),
+        # Of an expectation on distinct values the count is one of values.
+        failed_rows=result["unexpected_count"] if not holds and "element_count" in result else None,
         sample_keys=_sample_keys(rows, frame, key),
     )
 
@@ -393,8 +396,9 @@ def _observed(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
     mismatched = (result.get("details") or {}).get("mismatched")
     if isinstance(mismatched, Mapping):
         return "; ".join(f"{name}: {_show(values)}" for name, values in mismatched.items())
-    if result.get("partial_unexpected_list"):
-        return f"unexpected: {_show(result['partial_unexpected_list'])}"
+    lists = {"unexpected": result.get("partial_unexpected_list"), "missing": result.get("partial_missing_list")}
+    if any(lists.values()):
+        return "; ".join(f"{name}: {_show(values)}" for name, values in lists.items() if values)
     observed = result.get("observed_value")
     return "" if observed is None else _show(observed) + _type_hint(spec, observed)
 
