@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from modelship.cli import modelship
 from modelship.core.records import Expectation, ValidateRecord, read_record
+from modelship.data.validation import load_great_expectations
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CONFIG = "model: flights\ndata:\n  current: holdout.parquet\n  target: late\n  key: id\n  expectations: expectations.yaml\n"
@@ -121,6 +122,37 @@ def test_a_suite_as_json(validate: Validate, tmp_path: Path) -> None:
     (tmp_path / "suite.json").write_text(json.dumps({"name": "flights", "expectations": [item], "meta": {}}))
     run = validate(HOLDS, None, "--expectations", "suite.json")
     assert (run.exit_code, run.failing()["expect_column_mean_to_be_between"].observed) == (0, "350")
+
+
+def test_a_project_that_great_expectations_wrote(validate: Validate, tmp_path: Path) -> None:
+    gx, _ = load_great_expectations()
+    context = gx.get_context(mode="file", project_root_dir=tmp_path)
+    asset = context.data_sources.add_pandas("elsewhere").add_dataframe_asset("flights")
+    data = asset.add_batch_definition_whole_dataframe("all")
+    known = gx.expectations
+    long = known.row_conditions.Column("distance") > 250
+    suites = {
+        "base": [known.ExpectColumnValuesToBeInSet(column="carrier", value_set=["UA", "AA"], severity="warning", row_condition=long)],
+        "labels.late": [known.ExpectColumnValuesToBeInSet(column="late", value_set=[0, 1])],
+    }
+    definitions = [
+        context.validation_definitions.add(
+            gx.ValidationDefinition(
+                name=f"{name} flights", data=data, suite=context.suites.add(gx.ExpectationSuite(name, expectations=of))
+            )
+        )
+        for name, of in suites.items()
+    ]
+    for name, chosen in {"nightly": definitions, "labels only": definitions[1:]}.items():
+        context.checkpoints.add(gx.Checkpoint(name=name, validation_definitions=chosen))
+
+    run = validate(HOLDS, None, "--expectations", "gx", "--checkpoint", "nightly")
+    assert (run.exit_code, len(run.record.tables[0].expectations)) == (0, 2)
+    failed = run.failing()["expect_column_values_to_be_in_set"]
+    assert (failed.severity, failed.column, failed.sample_keys) == ("warning", "carrier", ("14",))
+    assert validate(HOLDS, None, "--expectations", "gx", "--checkpoint", "labels only").record.status == "pass"
+    run = validate(HOLDS, None, "--expectations", "gx")
+    assert (run.exit_code, run.record.problems[0].path) == (2, "gx/great_expectations.yml")
 
 
 # What Great Expectations lets pass, and we do not.

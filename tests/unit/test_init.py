@@ -434,6 +434,14 @@ def test_tables_and_a_suite(make_repo: MakeRepo) -> None:
     assert "# key: customer_id" in text
 
 
+def test_a_project_is_chosen_before_its_suites(make_repo: MakeRepo) -> None:
+    suite = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "id"}}]}
+    files = {"gx/great_expectations.yml": "config_version: 4.0\n", "gx/expectations/churn.json": json.dumps(suite)}
+    repo = make_repo({"train.py": "", "data/train.csv": "id\n1\n", **files})
+    repo.init()
+    assert repo.config().data.expectations == "gx"
+
+
 def test_expectations_that_cannot_be_read_are_said(make_repo: MakeRepo) -> None:
     repo = make_repo({"expectations.yaml": "roc: 1\n", "data/train.csv": "a\n"})
     assert "expectations.yaml:1: is neither a list" in left(repo.init())

@@ -32,7 +32,10 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
 @click.option("--current", help="The table that the model is judged on (key `data.current`).")
 @click.option("--target", help="The column that the model predicts (key `data.target`).")
 @click.option("--key", help="The column that names a row, once each (key `data.key`).")
-@click.option("--expectations", help="The expectations file: a YAML list, or a suite's JSON (key `data.expectations`).")
+@click.option(
+    "--expectations", help="A YAML list, a suite's JSON, or a Great Expectations project's folder (key `data.expectations`)."
+)
+@click.option("--checkpoint", help="The project's checkpoint to follow, where it has several (key `data.checkpoint`).")
 def command(config: Path, model: str | None, **data: Any) -> NoReturn:
     """Check the data against its expectations.
 
@@ -52,7 +55,7 @@ def validate(space: frame.Workspace) -> frame.Result:
     loaded = space.load()
     tables = _tables(loaded)
     path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
-    specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix())
+    specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix(), loaded.config.data.checkpoint)
     started = time.monotonic()
     workflow.say("Loading Great Expectations")
     expectations = validation.Expectations(specs)

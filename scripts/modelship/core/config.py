@@ -96,7 +96,13 @@ class Data(_Section, frozen=True, kw_only=True):
         Annotated[str | int | bool, Meta(description="Of two classes the one that scores speak of; the greater without it.")] | None
     ) = None
     expectations: (
-        Annotated[FilePath, Meta(description="A short YAML list of expectations, or a Great Expectations suite as JSON.")] | None
+        Annotated[
+            FilePath, Meta(description="A YAML list of expectations, a Great Expectations suite as JSON, or a project's folder.")
+        ]
+        | None
+    ) = None
+    checkpoint: (
+        Annotated[str, Meta(min_length=1, description="The checkpoint of the project to follow, where it has several.")] | None
     ) = None
     remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
 

@@ -1,4 +1,4 @@
-"""The expectations file: a short YAML list, or a Great Expectations suite. Great Expectations itself is not needed to read it."""
+"""What is expected: a short YAML list, a Great Expectations suite or project. Great Expectations itself is not needed to read it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from modelship.core.documents import Document, read_document
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
+from modelship.data import gx_project
 
 MAX_EXPECTATIONS = 1000
 """More would not fit into a record."""
@@ -95,13 +96,25 @@ class ExpectationSpec:
         return Problem(message, remedy, self.path, line)
 
 
-def read_expectations(path: Path, name: str) -> tuple[ExpectationSpec, ...]:
-    """The expectations in the file at `path`, which messages call `name`.
+def read_expectations(path: Path, name: str, checkpoint: str | None = None) -> tuple[ExpectationSpec, ...]:
+    """The expectations at `path`, which messages call `name`: a list, a suite, or a project's folder with the checkpoint to follow.
 
-    Raises BadInput for a file that is missing, empty or neither a list nor a suite; names and arguments are checked later.
+    Raises BadInput for what is missing, empty or none of these; names and arguments are checked later.
     """
     if path.is_dir():
-        raise bad_input("is a folder.", "Name a YAML list of expectations or a suite's JSON file.", path=name)
+        files = gx_project.suites(path, name, checkpoint)
+    elif checkpoint is not None:
+        remedy = "Name the folder of a Great Expectations project, or drop `data.checkpoint`."
+        raise bad_input(f"is one file, and has no checkpoint `{checkpoint}`.", remedy, path=name)
+    else:
+        files = [(path, name)]
+    specs = tuple(spec for file in files for spec in _read_file(*file))
+    if len(specs) > MAX_EXPECTATIONS:
+        raise bad_input(f"holds {len(specs):,} expectations; up to {MAX_EXPECTATIONS:,} are checked.", "Split the model.", path=name)
+    return specs
+
+
+def _read_file(path: Path, name: str) -> tuple[ExpectationSpec, ...]:
     document = read_document(path, name)
     if isinstance(document.data, list):
         specs = _from_list(document)
@@ -111,8 +124,6 @@ def read_expectations(path: Path, name: str) -> tuple[ExpectationSpec, ...]:
         raise bad_input("is neither a list of expectations nor a Great Expectations suite.", _EXAMPLE, path=name, line=1)
     if not specs:
         raise bad_input("holds no expectation, so it checks nothing.", _EXAMPLE, path=name, line=1)
-    if len(specs) > MAX_EXPECTATIONS:
-        raise bad_input(f"holds {len(specs):,} expectations; up to {MAX_EXPECTATIONS:,} are checked.", "Split the model.", path=name)
     return specs
 
 

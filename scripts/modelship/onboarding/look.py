@@ -19,6 +19,7 @@ from modelship.core.metrics import read_metrics
 from modelship.core.prediction_files import SUFFIXES, suffix_of
 from modelship.data.dvc_remotes import CAPABILITIES, find_dvc_root, read_remotes
 from modelship.data.expectations import read_expectations
+from modelship.data.gx_project import SETTINGS
 from modelship.data.tables.opening import FORMATS
 from modelship.gate.directions import direction
 from modelship.onboarding.facts import Choice, Dvc, Facts, KnownMetric, MetricsFile
@@ -422,10 +423,11 @@ def _fields(line: str) -> list[str]:
 
 def _expectations(tree: Tree, directory: Path) -> Choice | None:
     suites = [name for name in tree.names if re.search(r"(^|/)expectations/(.+/)?[^/]+\.json$", name) and not name.startswith(".")]
+    projects = [posixpath.dirname(name) for name in tree.names if posixpath.basename(name) == SETTINGS and "/" in name]
     found: list[str] = []
     problems: list[str] = []
-    for name in ["expectations.yaml", "expectations.yml", "expectations.json", *suites[:MOST_CANDIDATES]]:
-        if name not in tree or read_bytes(directory / name) is None:
+    for name in ["expectations.yaml", "expectations.yml", "expectations.json", *projects[:MOST_CANDIDATES], *suites[:MOST_CANDIDATES]]:
+        if name not in projects and (name not in tree or read_bytes(directory / name) is None):
             continue
         try:
             read_expectations(directory / name, name)
@@ -435,7 +437,8 @@ def _expectations(tree: Tree, directory: Path) -> Choice | None:
     if not found:
         tree.unread.extend(problems[:2])
         return None
-    return Choice(found[0], "a Great Expectations suite" if found[0].endswith(".json") else "", tuple(found[1:5]))
+    kind = "project" if found[0] in projects else "suite" if found[0].endswith(".json") else ""
+    return Choice(found[0], kind and f"a Great Expectations {kind}", tuple(found[1:5]))
 
 
 # --- The team's environment ----------------------------------------------------------------------------------------------
