@@ -199,7 +199,7 @@ def listed(folder: Path, *entries: tuple[str, Mapping[str, Any]]) -> tuple[Expec
 
 
 def judged(result: TableResult) -> list[Expectation]:
-    assert result.problems == ()
+    assert result.raised == ()
     return [finding.entry for finding in result.findings]
 
 

@@ -440,6 +440,130 @@ def test_a_table_that_is_not_read_is_not_compared(validate: Validate, broken: pd
     assert run.failing(1) == {}
 
 
+# Checks beside the expectations.
+
+
+def many(**changes: Any) -> pd.DataFrame:
+    rows = range(200)
+    columns = {"id": rows, "distance": [200 + row for row in rows], "carrier": ["UA", "AA"] * 100, "late": [0, 0, 0, 1] * 50}
+    return pd.DataFrame({**columns, **changes})
+
+
+def later(**changes: Any) -> pd.DataFrame:
+    return many(id=range(1000, 1200), distance=[900 + row for row in range(200)], **changes)
+
+
+CHECKED = CONFIG.replace("  current:", "  reference: train.parquet\n  current:")
+
+
+def test_two_tables_alike_pass(validate: Validate) -> None:
+    many().to_parquet("train.parquet")
+    run = validate(HOLDS, later(), config=CHECKED)
+    assert (run.exit_code, run.record.status, run.failing(0), run.failing(1)) == (0, "pass", {}, {})
+
+
+def test_what_differs_from_the_reference_is_told_with_its_rows(validate: Validate) -> None:
+    many(weather=1.0).to_parquet("train.parquet")
+    run = validate(
+        HOLDS, later(carrier=["UA", "HA"] * 100, tail="N1").assign(distance=[str(row) for row in range(200)]), config=CHECKED
+    )
+    assert (run.exit_code, run.record.status) == (1, "fail")
+    failing = run.failing(1)
+    assert {name: (entry.column, entry.severity) for name, entry in failing.items()} == {
+        "no_changed_type": ("distance", "critical"),
+        "no_missing_column": ("weather", "critical"),
+        "no_new_category": ("carrier", "warning"),
+        "no_unexpected_column": ("tail", "warning"),
+    }
+    new = failing["no_new_category"]
+    assert (new.failed_rows, new.sample_keys) == (100, ("1001", "1003", "1005", "1007", "1009"))
+    assert run.failing(0) == {}
+    assert run.record.summary.startswith("4 of 4 expectations fail on holdout.parquet: no_")
+
+
+def test_what_cannot_be_checked_for_a_reason_that_blocks_is_no_error(validate: Validate) -> None:
+    many().to_parquet("train.parquet")
+    text = later().assign(distance=["far"] * 200)
+    run = validate(HOLDS, text, config=CHECKED)
+    assert (run.exit_code, list(run.failing(1))) == (1, ["no_changed_type"])
+    assert run.record.notices == ("holdout.parquet: 1 of 1 expectations were not checked: a pre-check failed.",)
+    run = validate(HOLDS, text, config=f"{CHECKED}  checks: {{changed-type: warning}}\n")
+    assert (run.exit_code, run.record.problems[0].path) == (2, "expectations.yaml")
+
+
+@pytest.mark.parametrize(("effect", "status", "severity"), [("critical", "fail", "critical"), ("warning", "warn", "warning")])
+def test_the_team_says_what_a_check_does(validate: Validate, effect: str, status: str, severity: str) -> None:
+    many().to_parquet("train.parquet")
+    config = f"{CHECKED}  checks: {{unexpected-column: {effect}, overlap-with-reference: ignore}}\n"
+    run = validate(HOLDS, many(tail="N1"), config=config)
+    assert (run.record.status, {name: entry.severity for name, entry in run.failing(1).items()}) == (
+        status,
+        {"no_unexpected_column": severity},
+    )
+
+
+def test_an_ignored_check_is_not_made(validate: Validate) -> None:
+    many().to_parquet("train.parquet")
+    run = validate(HOLDS, later(tail="N1"), config=f"{CHECKED}  checks: {{unexpected-column: ignore}}\n")
+    assert (run.record.status, run.failing(1)) == ("pass", {})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("checks: {unexpected-columns: ignore}", "Did you mean `unexpected-column`?"),
+        ("checks: {unexpected-column: info}", "Allowed: `critical` or `ignore` or `warning`."),
+        ("class-floor: 120%", "class-floor"),
+    ],
+)
+def test_a_wrong_check_is_named(validate: Validate, line: str, said: str) -> None:
+    run = validate(HOLDS, config=f"{CONFIG}  {line}\n")
+    [problem] = run.record.problems
+    assert (run.exit_code, problem.path, problem.line) == (2, "modelship.yaml", 7)
+    assert said in str(problem)
+
+
+def test_classes_have_a_floor(validate: Validate) -> None:
+    run = validate(HOLDS, many(late=["no"] * 195 + ["yes"] * 5), config=f"{CONFIG}  class-floor: 5%\n")
+    assert run.exit_code == 1
+    failing = {name: (entry.severity, entry.observed) for name, entry in run.failing().items()}
+    assert failing == {
+        "no_class_below_floor": ("critical", "5 of 200 rows (2.5%) are `yes`"),
+        "no_rare_class": ("warning", "only 5 of 200 rows are `yes`"),
+    }
+
+
+def test_infinite_and_mixed_values_are_told_with_their_rows(validate: Validate) -> None:
+    table = many(distance=[*range(199), float("inf")], price=[*map(str, range(198)), "free", "?"])
+    table.to_csv("holdout.csv", index=False)
+    failing = validate(HOLDS, None, "--current", "holdout.csv").failing()
+    assert failing["no_infinite_value"].sample_keys == ("199",)
+    assert failing["no_mixed_types"].sample_keys == ("198", "199")
+    assert failing["no_mixed_types"].observed == "2 of 200 values are no number, as the others are: free, ?"
+
+
+def test_a_feature_that_knows_the_answer_is_told(validate: Validate) -> None:
+    many(delay=[3, 5, 8, 40] * 50).to_parquet("train.parquet")
+    run = validate(HOLDS, later(delay=[3, 5, 8, 40] * 50), config=CHECKED)
+    leak = run.failing(0)["no_leaking_feature"]
+    assert (run.exit_code, leak.column, run.failing(1)) == (0, "delay", {})
+
+
+def test_many_findings_fit_the_record(validate: Validate) -> None:
+    many().to_parquet("train.parquet")
+    extra = pd.DataFrame(0, index=range(200), columns=[f"<b>{number}{'x' * 3000}" for number in range(300)])
+    run = validate(HOLDS, pd.concat([later(), extra], axis=1), config=CHECKED)
+    found = [entry for entry in run.record.tables[1].expectations if entry.expectation == "no_unexpected_column"]
+    assert (len(found), found[-1].observed) == (21, "and 280 more columns like these")
+    assert max(len(entry.column or "") for entry in found) == 200
+
+
+def test_a_broken_reference_leaves_the_current_table_checked(validate: Validate) -> None:
+    many().head(0).to_parquet("train.parquet")
+    run = validate(HOLDS, later(late=["no"] * 195 + ["yes"] * 5), config=CHECKED)
+    assert (list(run.failing(0)), list(run.failing(1))) == (["table_has_rows"], ["no_rare_class"])
+
+
 # How the action calls it.
 
 

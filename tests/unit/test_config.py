@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelship.core.config import Config, Limit, LoadedConfig, json_schema, load_config, parse_config
+from modelship.core.config import Config, Limit, LoadedConfig, json_schema, load_config, parse_config, share_of
 from modelship.core.errors import BadInput, Problem
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -291,3 +291,8 @@ def test_limits_are_finite(value: float) -> None:
     else:
         with pytest.raises(ValueError, match="finite"):
             Limit(min=value)
+
+
+def test_shares_are_numbers_or_percent() -> None:
+    assert share_of("1%") == pytest.approx(0.01)
+    assert share_of(0.05) == 0.05

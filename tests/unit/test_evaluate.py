@@ -38,11 +38,6 @@ def test_durations(text: str, number: float) -> None:
     assert subject._milliseconds(text) == number
 
 
-def test_shares_are_numbers_or_percent() -> None:
-    assert subject._share("1%") == pytest.approx(0.01)
-    assert subject._share(0.05) == 0.05
-
-
 @pytest.mark.parametrize(
     ("evaluate", "says"),
     [

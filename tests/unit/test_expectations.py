@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelship.core.errors import BadInput, Problem
+from modelship.core.words import brief
 from modelship.data.expectations import (
     ExpectationSpec,
     check_names,
@@ -17,7 +18,6 @@ from modelship.data.expectations import (
     columns_to_read,
     read_expectations,
 )
-from modelship.data.validation import clip
 
 CATALOG = {
     "expect_column_values_to_be_between": ("column", "min_value", "max_value", "mostly", "severity", "row_condition", "id"),
@@ -164,6 +164,6 @@ def test_only_the_columns_that_are_looked_at_are_read(tmp_path: Path) -> None:
 
 @given(st.text(), st.integers(min_value=2, max_value=400))
 def test_clipped_text_is_one_printable_line(text: str, limit: int) -> None:
-    clipped = clip(text, limit)
+    clipped = brief(text, limit)
     assert len(clipped) <= limit
     assert clipped.isprintable()

@@ -16,7 +16,15 @@ from modelship.gate.guard import MOST, can_be_accepted, find_approval, guard, ob
 
 BASE: dict[str, Any] = {
     "model": "flights",
-    "data": {"reference": "train.parquet", "current": "holdout.parquet", "target": "late", "key": "id", "expectations": "e.yaml"},
+    "data": {
+        "reference": "train.parquet",
+        "current": "holdout.parquet",
+        "target": "late",
+        "key": "id",
+        "expectations": "e.yaml",
+        "class-floor": "5%",
+        "checks": {"new-category": "critical"},
+    },
     "train": {"run": "make", "metrics": "metrics.json", "predictions": "predictions.parquet"},
     "evaluate": {"max-model-size": "50MB", "latency": {"batch-p99": "2s"}, "invariance": [{"column": "carrier", "allow": "1%"}]},
     "gate": {
@@ -76,6 +84,12 @@ LOOSENED = {
     "predictions": ("train.predictions", "p.csv", "changes `train.predictions`: predictions.parquet → p.csv"),
     "columns": ("train.columns.score", "p", "changes `train.columns.score`: score → p"),
     "expectations": ("data.expectations", ABSENT, "changes `data.expectations`: e.yaml → none"),
+    "checkpoint": ("data.checkpoint", "easy", "changes `data.checkpoint`: none → easy"),
+    "lower floor": ("data.class-floor", 0.01, "loosens `data.class-floor`: 5% → 0.01"),
+    "no floor": ("data.class-floor", ABSENT, "loosens `data.class-floor`: 5% → none"),
+    "milder check of data": ("data.checks.new-category", "ignore", "loosens `data.checks.new-category`: critical → ignore"),
+    "check of data by default": ("data.checks.new-category", ABSENT, "loosens `data.checks.new-category`: critical → warning"),
+    "ignored check of data": ("data.checks.missing-column", "ignore", "loosens `data.checks.missing-column`: critical → ignore"),
     "metric's function": ("gate.metrics.roc_auc.function", "a.b:c", "changes `roc_auc`: function none → a.b:c"),
     "looser check": ("evaluate.tolerance", 0.5, "loosens `evaluate.tolerance`: 1e−09 → 0.5"),
     "dropped check": (
@@ -132,6 +146,8 @@ def test_another_judge_needs_approval(key: str, value: Any, kind: Any, text: str
         ("gate.accept-regression", "never"),
         ("data.reference", "more.parquet"),
         ("data.remote", "mirror"),
+        ("data.class-floor", "10%"),
+        ("data.checks.unexpected-column", "critical"),
         ("train.run", "make all"),
         ("train.timeout", "5m"),
         ("train.params", "params.yaml"),
@@ -147,7 +163,7 @@ def test_a_first_addition_is_no_finding() -> None:
     before = convert({"model": "m", "gate": {"metrics": {"f1": {"min": 0.1}}}}, Config)
     after = {
         "model": "m",
-        "data": {"current": "h.csv", "key": "id", "target": "y", "expectations": "e.yaml"},
+        "data": {"current": "h.csv", "key": "id", "target": "y", "expectations": "e.yaml", "class-floor": 0.1},
         "train": {"predictions": "p.csv"},
         "gate": {"metrics": {"f1": {"min": 0.1, "max-regression": 0}}, "slices": ["a"]},
     }

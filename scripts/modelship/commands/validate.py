@@ -11,10 +11,11 @@ import click
 
 from modelship.commands import frame
 from modelship.core import workflow
-from modelship.core.config import LoadedConfig, TableSource
+from modelship.core.config import Data, LoadedConfig, TableSource
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, Problem
 from modelship.core.records import Expectation, ValidateRecord
+from modelship.core.words import counted
 
 if TYPE_CHECKING:
     from modelship.data.expectations import Place
@@ -61,10 +62,10 @@ def validate(space: frame.Workspace) -> frame.Result:
     expectations = validation.Expectations(specs)
     workflow.say(f"Great Expectations {expectations.version}, {len(specs)} expectations: {time.monotonic() - started:.1f} s")
     results = [_check(expectations, table) for table in tables]
-    problems = [problem for result in results for problem in result.problems]
+    results = _with_checks(tables, results, loaded.config.data)
+    problems = [one.problem for result in results for one in result.raised]
     if problems:
         raise BadInput(*problems)
-    results = _with_overlap(tables, results)
     _annotate(results)
     record = ValidateRecord(
         model=loaded.config.model,
@@ -125,25 +126,29 @@ def _check(expectations: Expectations, table: Table) -> TableResult:
                 workflow.say(f"{sum(entry.holds for entry in validation.expectations)} of {len(validation.expectations)} hold")
             if result.unchecked:
                 workflow.say(f"not checked, because a check before them failed: {result.unchecked} of {len(expectations.specs)}")
-            for problem in result.problems:
-                workflow.say(f"✗ {problem}")
+            for one in result.raised:
+                workflow.say(f"✗ {one.problem}")
     return result
 
 
-def _with_overlap(tables: Sequence[Table], results: list[TableResult]) -> list[TableResult]:
-    """The results, with what the current table shares with the reference, where there are both."""
-    from modelship.data.overlap import OVERLAP
-    from modelship.data.validation import check_overlap
+def _with_checks(tables: Sequence[Table], results: Sequence[TableResult], data: Data) -> list[TableResult]:
+    """The results, with what checks beside the expectations found."""
+    from modelship.data.validation import with_checks
 
-    if len(tables) < 2:
-        return results
-    reference, current = results
-    current = check_overlap(reference, current, *tables)
-    with workflow.commands_stopped():
-        for entry in current.validation.expectations:
-            if entry.expectation == OVERLAP:
-                workflow.say(_line(entry))
-    return [reference, current]
+    with workflow.group("Checks beside the expectations"):
+        more = with_checks(tables, results, data)
+        found = [entry for before, after in zip(results, more, strict=True) for entry in _added(before, after)]
+        if found:
+            with workflow.commands_stopped():
+                for entry in found:
+                    workflow.say(_line(entry))
+        workflow.say(counted(len(found), "finding"))
+    return more
+
+
+def _added(before: TableResult, after: TableResult) -> list[Expectation]:
+    known = set(map(id, before.validation.expectations))
+    return [entry for entry in after.validation.expectations if id(entry) not in known]
 
 
 def _line(entry: Expectation) -> str:

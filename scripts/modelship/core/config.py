@@ -39,6 +39,8 @@ Share = (
     Annotated[float, Meta(ge=0, le=1)]
     | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share of the rows: `0.01` or `1%`.")]
 )
+Effect = Literal["critical", "warning", "ignore"]
+"""What a check does where it does not hold: it blocks, it warns, or it is not made at all."""
 Function = Annotated[
     str,
     _text(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*", "A module and a function in it: `package.module:function`."),
@@ -48,6 +50,11 @@ Baseline = Annotated[
     str,
     _text(r"champion|base|none|git:.+|run:.+|file:.+", "`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`."),
 ]
+
+
+def share_of(value: float | str) -> float:
+    """A `Share` as a number from 0 to 1."""
+    return float(value.rstrip("%")) / 100 if isinstance(value, str) else value
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -85,6 +92,31 @@ class TableSource(_Section, frozen=True, kw_only=True):
         )
 
 
+class Checks(_Section, frozen=True, kw_only=True):
+    """What checks beside the expectations do where they find something: `critical` blocks, `warning` tells, `ignore` does not look."""
+
+    missing_column: Annotated[Effect, Meta(description="A column of the reference that the current table lacks.")] = "critical"
+    unexpected_column: Annotated[Effect, Meta(description="A column that the reference lacks.")] = "warning"
+    changed_type: Annotated[Effect, Meta(description="A column of another type than in the reference.")] = "critical"
+    mixed_types: Annotated[Effect, Meta(description="A column in which most values are numbers or times, and some are not.")] = (
+        "critical"
+    )
+    infinite_value: Annotated[Effect, Meta(description="A number that is infinite.")] = "critical"
+    new_category: Annotated[
+        Effect, Meta(description="A value that the reference lacks, in a column of text with at most 50 different ones.")
+    ] = "warning"
+    class_below_floor: Annotated[Effect, Meta(description="A class of the target with less than `data.class-floor` of the rows.")] = (
+        "critical"
+    )
+    rare_class: Annotated[Effect, Meta(description="A class of the target with fewer than 10 rows, in a table of 100 or more.")] = (
+        "warning"
+    )
+    leaking_feature: Annotated[Effect, Meta(description="A column that gives the target away.")] = "warning"
+    overlap_with_reference: Annotated[
+        Effect, Meta(description="Rows or keys of the current table that are in the reference, too.")
+    ] = "warning"
+
+
 class Data(_Section, frozen=True, kw_only=True):
     """The tables that the model learns from and is judged on."""
 
@@ -104,6 +136,10 @@ class Data(_Section, frozen=True, kw_only=True):
     checkpoint: (
         Annotated[str, Meta(min_length=1, description="The checkpoint of the project to follow, where it has several.")] | None
     ) = None
+    class_floor: Annotated[Share, Meta(description="The least share of the rows that every class of the target must have.")] | None = (
+        None
+    )
+    checks: Annotated[Checks, Meta(description="What checks beside the expectations do where they find something.")] = Checks()
     remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
 
     @property

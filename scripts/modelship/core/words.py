@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 MINUS = "−"
 TEXT_LIMIT = 600
+MAX_OBSERVED = 300
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:
@@ -32,6 +33,11 @@ def clip(text: str, limit: int) -> str:
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """One line without control, invisible or direction-changing characters, at most `limit` long."""
     return clip(" ".join(all_visible(text[: 4 * limit]).split()), limit)
+
+
+def brief(value: object, limit: int = MAX_OBSERVED) -> str:
+    """A value from data as `clean` text."""
+    return clean(str(value)[: 4 * limit], limit)
 
 
 def all_visible(text: str) -> str:

@@ -7,25 +7,32 @@ import importlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from modelship.core.config import Checks, Data, share_of
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
+from modelship.core.words import brief, counted
+from modelship.data.checks import CHECKS, MAX_VALUES, Asked, Found, Side
 from modelship.data.expectations import ExpectationSpec, Place, check_names, check_needs, check_substance, columns_to_read
 from modelship.data.overlap import OVERLAP, Overlap, find_overlap
+from modelship.data.tables.profile import profile
 from modelship.data.tables.reader import TableReader
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_SAMPLES = 5
-MAX_OBSERVED = 300
 MAX_NAMES_IN_SUMMARY = 3
+MAX_FOUND = 20
+"""Findings of one check on one table that are told one by one."""
+SAMPLE_ROWS = 50_000
+"""Rows in which leaks are looked for."""
 
 _SEVERITIES = ("critical", "warning", "info")
 
@@ -61,6 +68,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Raised:
+    """An expectation that Great Expectations could not check."""
+
+    columns: tuple[str, ...]
+    problem: Problem
+
+
+@dataclass(frozen=True)
 class TableResult:
     """One table against all its expectations, failing ones first."""
 
@@ -68,8 +83,8 @@ class TableResult:
     findings: tuple[Finding, ...] = ()
     unchecked: int = 0
     """Expectations that could not be checked, because a pre-check failed."""
-    problems: tuple[Problem, ...] = ()
-    """Expectations that raised: there is no verdict on them."""
+    raised: tuple[Raised, ...] = ()
+    """Expectations on which there is no verdict."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -110,7 +125,7 @@ class Expectations:
         null = _null_columns(self.specs, frame)
         runnable = [spec for spec in self.specs if not (_touches(spec, absent) or (spec.needs_values and _touches(spec, null)))]
         findings = [*_check_identity(table, frame, header), *_check_columns(absent, null, frame, header)]
-        checked, problems = self._run(frame, runnable, table)
+        checked, raised = self._run(frame, runnable, table)
         ordered = tuple(sorted([*findings, *checked], key=_worst_first))
         return TableResult(
             TableValidation(
@@ -122,7 +137,7 @@ class Expectations:
             ),
             ordered,
             unchecked=len(self.specs) - len(runnable),
-            problems=tuple(problems),
+            raised=tuple(raised),
         )
 
     def _unreadable(self, table: Table, header: Sequence[str], rows: int, findings: Sequence[Finding]) -> TableResult:
@@ -147,18 +162,19 @@ class Expectations:
             warnings.simplefilter("ignore", DeprecationWarning)
             return self._types[spec.type](**arguments)
 
-    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Finding], list[Problem]]:
+    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Finding], list[Raised]]:
         outcomes, subjects = self._evaluate(frame, specs)
         findings: list[Finding] = []
-        problems: list[Problem] = []
+        raised: list[Raised] = []
         for position, spec in enumerate(specs):
             outcome = outcomes.get(position)
             message = "it gave no result" if outcome is None else _raised(outcome.exception_info)
             if outcome is None or message:
-                problems.append(spec.problem(f"`{spec.type}` could not be checked on {table.path}: {clip(message or '', 500)}"))
+                problem = spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message or '', 500)}")
+                raised.append(Raised(spec.columns, problem))
                 continue
             findings.append(Finding(_entry(spec, outcome, frame, table.key, subjects.get(position)), spec.place))
-        return findings, problems
+        return findings, raised
 
     def _evaluate(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec]) -> tuple[dict[int, Any], dict[int, int]]:
         """Great Expectations' results by position, and for those with a row condition how many values or rows it left to check."""
@@ -183,7 +199,7 @@ class Expectations:
                     },
                 )
             except Exception as error:
-                raise bad_input(f"Great Expectations stopped: {clip(f'{type(error).__name__}: {error}', 500)}") from error
+                raise bad_input(f"Great Expectations stopped: {brief(f'{type(error).__name__}: {error}', 500)}") from error
         outcomes: dict[int, Any] = {}
         subjects: dict[int, int] = {}
         for outcome in result.results:
@@ -226,13 +242,13 @@ def _explain_arguments(spec: ExpectationSpec, details: Iterable[Mapping[str, Any
         if name in seen or (whole and seen):
             continue
         seen.add(name)
-        message = clip(detail["msg"], 300)
+        message = brief(detail["msg"], 300)
         if detail.get("type") == "value_error.missing":
             yield spec.problem(f"`{spec.type}` needs `{name}`.", "Add it.")
         elif whole:
             yield spec.problem(f"`{spec.type}`: {message}.")
         else:
-            yield spec.problem(f"`{name}` of `{spec.type}` is `{clip(spec.arguments.get(name), 80)}`: {message}.", argument=name)
+            yield spec.problem(f"`{name}` of `{spec.type}` is `{brief(spec.arguments.get(name), 80)}`: {message}.", argument=name)
 
 
 def _for_column(name: str, value: Any, spec: ExpectationSpec, frame: pd.DataFrame | None) -> Any:
@@ -259,7 +275,7 @@ def _touches(spec: ExpectationSpec, columns: Iterable[str]) -> bool:
 
 
 def _failed(name: str, place: Place, observed: str, column: str | None = None, **details: Any) -> Finding:
-    return Finding(Expectation(expectation=name, column=column, holds=False, observed=clip(observed), **details), place)
+    return Finding(Expectation(expectation=name, column=column, holds=False, observed=brief(observed), **details), place)
 
 
 def _check_header(table: Table, header: Sequence[str]) -> Iterator[Finding]:
@@ -331,7 +347,7 @@ def _all_null(frame: pd.DataFrame) -> str:
 
 
 def _absent(column: str, header: Sequence[str]) -> str:
-    return f"there is no column `{clip(column, 80)}`. {did_you_mean(column, header)}".strip()
+    return f"there is no column `{brief(column, 80)}`. {did_you_mean(column, header)}".strip()
 
 
 def _raised(info: Any) -> str:
@@ -352,11 +368,11 @@ def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | 
     shown = {name: value for name, value in spec.arguments.items() if name not in hidden and value is not None}
     return Expectation(
         expectation=spec.type,
-        column=clip(", ".join(spec.columns), 200) or None,
-        arguments={name: clip(_show(value), 200) for name, value in shown.items()},
+        column=brief(", ".join(spec.columns), 200) or None,
+        arguments={name: brief(_show(value), 200) for name, value in shown.items()},
         holds=holds and not nothing,
         severity=outcome.expectation_config.severity.value,
-        observed=clip(nothing or _observed(spec, result)),
+        observed=brief(nothing or _observed(spec, result)),
         # Of an expectation on distinct values the count is one of values.
         failed_rows=result["unexpected_count"] if not holds and "element_count" in result else None,
         sample_keys=_sample_keys(rows, frame, key),
@@ -378,16 +394,16 @@ def _checked(result: Mapping[str, Any]) -> int:
     return int(result["element_count"] - (result.get("missing_count") or 0))
 
 
-def _sample_keys(rows: Iterable[Any], frame: pd.DataFrame, key: str | None) -> tuple[str, ...]:
+def _sample_keys(rows: Iterable[Any], frame: pd.DataFrame | None, key: str | None) -> tuple[str, ...]:
     """The keys of rows that fail, or without a key their numbers, counted from 0 as pandas does."""
-    if key is None or key not in frame:
+    if frame is None or key is None or key not in frame:
         return tuple(f"row {row}" for row in rows)
     return tuple(dict.fromkeys(_key_text(frame[key].iat[row]) for row in rows))
 
 
 def _key_text(value: Any) -> str:
     # One missing key turns a column of whole numbers into floats.
-    return clip(int(value) if isinstance(value, float) and value.is_integer() else value, 100)
+    return brief(int(value) if isinstance(value, float) and value.is_integer() else value, 100)
 
 
 def _observed(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
@@ -415,7 +431,7 @@ def _observed_rows(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
     share = f"{unexpected:,} of {checked:,} ({100 * unexpected / checked:.3g}%)"
     if spec.type == "expect_column_values_to_not_be_null":
         return f"{share} are null"
-    values = dict.fromkeys(clip(_show(value), 80) for value in result.get("partial_unexpected_list") or [])
+    values = dict.fromkeys(brief(_show(value), 80) for value in result.get("partial_unexpected_list") or [])
     return f"{share} do not: {', '.join(values)}"
 
 
@@ -437,34 +453,122 @@ def _show(value: Any) -> str:
     return str(value)
 
 
-def clip(value: Any, limit: int = MAX_OBSERVED) -> str:
-    """Text from data on one line, without control characters, at most `limit` characters."""
-    text = " ".join("".join(char if char.isprintable() else " " for char in str(value)[: 4 * limit]).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 _WITHOUT_ROWS = frozenset({"column_names_are_unique", "table_has_rows"})
 """Pre-checks without which a table is not read."""
 
 
-def check_overlap(reference: TableResult, current: TableResult, reference_table: Table, current_table: Table) -> TableResult:
-    """The result on the current table, with a warning where it shares rows or keys with the reference.
+def with_checks(tables: Sequence[Table], results: Sequence[TableResult], data: Data) -> list[TableResult]:
+    """The results, with what the checks of `data.checks` found in addition; a table without rows or with equal names is left out.
 
-    It is a warning, not a failure: a verdict on such rows is too good, but it is the same for candidate and baseline. Raises BadInput
-    for a table that cannot be read.
+    Raises BadInput for a table that cannot be read.
     """
-    if any(finding.entry.expectation in _WITHOUT_ROWS for result in (reference, current) for finding in result.findings):
-        return current
-    overlap = find_overlap(reference_table.reader, current_table.reader, current_table.key)
-    if overlap.holds:
-        return current
-    entry = _overlap_entry(overlap, current_table)
-    findings = tuple(sorted((*current.findings, Finding(entry, current_table.place)), key=_worst_first))
-    validation = msgspec.structs.replace(current.validation, expectations=tuple(finding.entry for finding in findings))
-    return dataclasses.replace(current, validation=validation, findings=findings)
+    readable = [
+        result.validation.role
+        for result in results
+        if not any(finding.entry.expectation in _WITHOUT_ROWS for finding in result.findings)
+    ]
+    known = {table.role: table for table in tables if table.role in readable}
+    sides = {role: _side(table) for role, table in known.items()}
+    more: list[TableResult] = []
+    for result in results:
+        role = result.validation.role
+        if role in known:
+            reference = sides.get("reference") if role == "current" else None
+            asked = Asked(reference, data.target, data.key, None if data.class_floor is None else share_of(data.class_floor))
+            result = _without_explained(_with(result, list(_check_side(sides[role], asked, known[role], data.checks))))
+        more.append(result)
+    if len(known) == 2 and data.checks.overlap_with_reference != "ignore":
+        more[-1] = _with(more[-1], list(_check_overlap(known["reference"], known["current"], data.checks.overlap_with_reference)))
+    return more
 
 
-def _overlap_entry(overlap: Overlap, table: Table) -> Expectation:
+def _side(table: Table) -> Side:
+    return Side(profile(table.reader, sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES), table.reader.mixed())
+
+
+def _check_side(side: Side, asked: Asked, table: Table, effects: Checks) -> Iterator[Finding]:
+    for key, check in CHECKS.items():
+        effect = getattr(effects, key.replace("-", "_"))
+        if effect == "ignore":
+            continue
+        found = list(check(side, asked))
+        for one in found[:MAX_FOUND]:
+            yield _found(key, effect, table, one)
+        if len(found) > MAX_FOUND:
+            yield _found(key, effect, table, Found(f"and {counted(len(found) - MAX_FOUND, 'more column')} like these"))
+
+
+def _found(key: str, severity: Literal["critical", "warning"], table: Table, found: Found) -> Finding:
+    entry = Expectation(
+        expectation=check_name(key),
+        column=brief(found.column, 200) if found.column else None,
+        holds=False,
+        severity=severity,
+        observed=brief(found.observed),
+        failed_rows=found.rows,
+        sample_keys=_keys_of(table, found),
+    )
+    place = table.target_place if found.column is not None and found.column == table.target else table.place
+    return Finding(entry, place)
+
+
+def check_name(key: str) -> str:
+    """What the check of a key in `data.checks` is called among expectations: what does not hold is that there is no such thing."""
+    return f"no_{key.replace('-', '_')}"
+
+
+def _keys_of(table: Table, found: Found) -> tuple[str, ...]:
+    """Keys or numbers of some of the rows that a check is about."""
+    if found.where is not None and found.column is not None:
+        return _read_keys(table, list(_first_rows(table.reader, found.column, found.where)))
+    return _read_keys(table, found.numbers)
+
+
+def _read_keys(table: Table, rows: Sequence[int]) -> tuple[str, ...]:
+    frame = table.reader.read([table.key]) if rows and table.key in table.reader.columns() else None
+    return _sample_keys(rows, frame, table.key)
+
+
+def _first_rows(reader: TableReader, column: str, where: Callable[[pd.Series[Any]], pd.Series[bool]]) -> Iterator[int]:
+    """The numbers of the first rows in which the column is so."""
+    start, left = 0, MAX_SAMPLES
+    for batch in reader.batches([column]):
+        chosen = where(batch.column(0).to_pandas()).to_numpy().nonzero()[0][:left]
+        yield from (start + int(row) for row in chosen)
+        start, left = start + batch.num_rows, left - len(chosen)
+        if not left:
+            return
+
+
+def _with(result: TableResult, more: Sequence[Finding]) -> TableResult:
+    findings = tuple(sorted((*result.findings, *more), key=_worst_first))
+    validation = msgspec.structs.replace(result.validation, expectations=tuple(finding.entry for finding in findings))
+    return dataclasses.replace(result, validation=validation, findings=findings)
+
+
+_EXPLAINS = frozenset({"no_changed_type", "no_mixed_types"})
+"""Checks that say why an expectation cannot be checked: a limit for numbers has no meaning for text."""
+
+
+def _without_explained(result: TableResult) -> TableResult:
+    """The result, in which what cannot be checked for a reason that blocks anyway is unchecked, and no error."""
+    failing = [finding.entry for finding in result.failing if finding.entry.severity == "critical"]
+    explained = {entry.column for entry in failing if entry.expectation in _EXPLAINS}
+    left = tuple(one for one in result.raised if explained.isdisjoint(one.columns))
+    return dataclasses.replace(result, raised=left, unchecked=result.unchecked + len(result.raised) - len(left))
+
+
+def _check_overlap(reference: Table, current: Table, severity: Literal["critical", "warning"]) -> Iterator[Finding]:
+    """Rows and keys of the current table that are in the reference, too.
+
+    By default that is a warning: a verdict on such rows is too good, but it is the same for candidate and baseline.
+    """
+    overlap = find_overlap(reference.reader, current.reader, current.key)
+    if not overlap.holds:
+        yield Finding(_overlap_entry(overlap, current, severity), current.place)
+
+
+def _overlap_entry(overlap: Overlap, table: Table, severity: Literal["critical", "warning"]) -> Expectation:
     told, rows = [], set()
     if len(overlap.by_key):
         told.append(f"{len(overlap.by_key):,} of {overlap.rows:,} rows with a key of the reference")
@@ -473,15 +577,14 @@ def _overlap_entry(overlap: Overlap, table: Table) -> Expectation:
         chance = f", where chance explains about {overlap.expected:,.0f}" if overlap.expected else ""
         told.append(f"{len(overlap.by_content):,} of {overlap.rows:,} rows equal to one of the reference{chance}")
         rows.update(overlap.by_content.tolist())
-    frame = table.reader.read([name for name in table.reader.columns() if name == table.key])
     return Expectation(
         expectation=OVERLAP,
-        column=clip(table.key, 200) if len(overlap.by_key) else None,
+        column=brief(table.key, 200) if len(overlap.by_key) else None,
         holds=False,
-        severity="warning",
-        observed=clip("; ".join(told)),
+        severity=severity,
+        observed=brief("; ".join(told)),
         failed_rows=len(rows),
-        sample_keys=_sample_keys(sorted(rows)[:MAX_SAMPLES], frame, table.key),
+        sample_keys=_read_keys(table, sorted(rows)[:MAX_SAMPLES]),
     )
 
 
@@ -512,18 +615,18 @@ def _summarize(result: TableResult) -> str:
     total = len(result.validation.expectations)
     count = f"{len(names)} of {total} {'expectation' if total == 1 else 'expectations'} {'fails' if len(names) == 1 else 'fail'}"
     mild = "" if status([result]) == "fail" else " (none is critical)"
-    return f"{count} on {clip(result.validation.path.rsplit('/', 1)[-1], 100)}{mild}: {shown}{more}"
+    return f"{count} on {brief(result.validation.path.rsplit('/', 1)[-1], 100)}{mild}: {shown}{more}"
 
 
 def name_of(entry: Expectation) -> str:
     """An expectation as a log or a sentence names it."""
-    return f"{entry.expectation} ({clip(entry.column, 60)})" if entry.column else entry.expectation
+    return f"{entry.expectation} ({brief(entry.column, 60)})" if entry.column else entry.expectation
 
 
 def notices(results: Iterable[TableResult], expectations: int) -> tuple[str, ...]:
     """What a reader should know before the details."""
     return tuple(
-        f"{clip(result.validation.path)}: {result.unchecked} of {expectations} expectations were not checked: a pre-check failed."
+        f"{brief(result.validation.path)}: {result.unchecked} of {expectations} expectations were not checked: a pre-check failed."
         for result in results
         if result.unchecked
     )

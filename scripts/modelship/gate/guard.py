@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from modelship.core.config import CONFIG_NAME, Config, Limit
+from modelship.core.config import CONFIG_NAME, Checks, Config, Limit, share_of
 from modelship.core.records import Approval, Finding, MetricVerdict, ValidateRecord
 from modelship.core.words import counted, general
 from modelship.gate.directions import direction
@@ -253,8 +253,14 @@ _KINDS: dict[str, Kind] = {
     "gate.baseline": "baseline",
 }
 _WHO_ACCEPTS = ("write", "maintain", "admin", "never")
+_EFFECTS = ("ignore", "warning", "critical")
 
 _IS_LOOSER: dict[str, Callable[[Any, Any], bool]] = {
+    "data.class-floor": lambda old, new: old is not None and (new is None or share_of(new) < share_of(old)),
+    **{
+        f"data.checks.{field.encode_name}": lambda old, new: _EFFECTS.index(new) < _EFFECTS.index(old)
+        for field in msgspec.structs.fields(Checks)
+    },
     "gate.first-run": lambda _, new: new == "allow",
     # A wider interval proves less: fewer candidates fail.
     "gate.confidence": lambda old, new: new > old,
@@ -266,7 +272,7 @@ _IS_LOOSER: dict[str, Callable[[Any, Any], bool]] = {
 }
 """Keys that can be tightened. Of all others that are guarded, what is not an addition needs approval."""
 
-_NEVER_AN_ADDITION = frozenset({"gate.group", "data.positive", "evaluate.predict"})
+_NEVER_AN_ADDITION = frozenset({"gate.group", "data.checkpoint", "data.positive", "evaluate.predict"})
 """Keys without which something else is meant."""
 
 _TABLES = ("data.reference.", "data.current.")

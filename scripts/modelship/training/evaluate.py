@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelship.core import workflow
-from modelship.core.config import LoadedConfig
+from modelship.core.config import LoadedConfig, share_of
 from modelship.core.errors import BadInput, Problem, bad_input
 from modelship.core.records import DataFile, EvaluateRecord, FunctionMetric, LatencyMeasured, ModelCheck, ScoredModel, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
@@ -202,10 +202,6 @@ def _data_file(path: Path, name: str) -> DataFile:
 
 def _seconds(duration: str) -> float:
     return float(int(duration[:-1]) * _TIME_UNITS[duration[-1]])
-
-
-def _share(value: float | str) -> float:
-    return float(value[:-1]) / 100 if isinstance(value, str) else value
 
 
 def _milliseconds(duration: str) -> float:
@@ -395,7 +391,7 @@ def _checks(plan: _Plan) -> dict[str, Any]:
         }
     )
     for expectation in [*plain["invariance"], *plain["directional"]]:
-        expectation["allow"] = _share(expectation["allow"])
+        expectation["allow"] = share_of(expectation["allow"])
     return plain
 
 
