@@ -564,6 +564,47 @@ def test_a_broken_reference_leaves_the_current_table_checked(validate: Validate)
     assert (list(run.failing(0)), list(run.failing(1))) == (["table_has_rows"], ["no_rare_class"])
 
 
+# A first list of expectations.
+
+
+def test_what_is_suggested_holds_for_what_it_was_made_from(validate: Validate) -> None:
+    strange = {f"<{'script' * n}>: `#\n": [f"a: {n}", None] * 100 for n in range(3)}
+    table = many(
+        **strange, delay=[None, -1.25] * 100, at=pd.date_range("2013-01-01", periods=200), short=[0.1, 0.30000000000000004] * 100
+    )
+    table.to_parquet("train.parquet")
+    later(**strange).to_parquet("holdout.parquet")
+    config = CHECKED.replace("  expectations: expectations.yaml\n", "")
+    Path("modelship.yaml").write_text(config)
+    result = CliRunner().invoke(modelship, ["validate", "--suggest", "suggested.yaml"])
+    assert (result.exit_code, Path(".modelship").exists()) == (0, False)
+    assert CliRunner().invoke(modelship, ["validate", "--suggest", "-"]).stdout == Path("suggested.yaml").read_text()
+    run = validate(HOLDS, None, "--expectations", "suggested.yaml", config=CHECKED)
+    assert run.failing(0) == {}
+    assert len(run.record.tables[0].expectations) > 20
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "said"),
+    [
+        (CONFIG, flights(), "exists already"),
+        (CONFIG, flights().head(0), "no rows to learn from"),
+        ("model: flights\n", flights(), "neither `data.reference` nor `data.current` is set"),
+    ],
+)
+def test_a_suggestion_is_not_made_in_place_of_a_file_or_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, table: pd.DataFrame, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("modelship.yaml").write_text(config)
+    table.to_parquet("holdout.parquet")
+    if said == "exists already":
+        Path("expectations.yaml").symlink_to("nowhere")
+    result = CliRunner().invoke(modelship, ["validate", "--suggest", "expectations.yaml"])
+    assert (result.exit_code, Path("expectations.yaml").exists()) == (2, False)
+    assert said in result.output
+
+
 # How the action calls it.
 
 

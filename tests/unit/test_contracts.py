@@ -41,8 +41,8 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 each_lock = pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 
 
-TERMINAL_ONLY = {"json", "quiet"}
-"""Options about what a command prints; an action's results are its outputs and its record."""
+TERMINAL_ONLY = {"json", "quiet", "suggest"}
+"""Options for a person at a terminal; an action's results are its outputs and its record."""
 
 
 def read(path: Path) -> Any:

@@ -20,9 +20,10 @@ from ruamel.yaml import YAML
 
 from modelship.cli import modelship
 from modelship.core.config import Config, load_config, parse_config
+from modelship.core.documents import scalar
 from modelship.onboarding.facts import Choice, Facts, KnownMetric, MetricsFile
 from modelship.onboarding.look import look
-from modelship.onboarding.propose import choose_metrics, expression_safe, glob_safe, propose, scalar, shown
+from modelship.onboarding.propose import choose_metrics, expression_safe, glob_safe, propose, shown
 from modelship.onboarding.pythons import choose_python
 from modelship.onboarding.tree import Repository
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from modelship.commands import frame
 from modelship.core import workflow
 from modelship.core.config import Data, LoadedConfig, TableSource
 from modelship.core.environments import need
-from modelship.core.errors import BadInput, ExitCode, Problem
+from modelship.core.errors import BadInput, ExitCode, Problem, bad_input
 from modelship.core.records import Expectation, ValidateRecord
 from modelship.core.words import counted
 
@@ -37,14 +39,50 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
     "--expectations", help="A YAML list, a suite's JSON, or a Great Expectations project's folder (key `data.expectations`)."
 )
 @click.option("--checkpoint", help="The project's checkpoint to follow, where it has several (key `data.checkpoint`).")
-def command(config: Path, model: str | None, **data: Any) -> NoReturn:
+@click.option(
+    "--suggest",
+    metavar="FILE",
+    help="Check nothing: write a first list of expectations, made from the reference, to FILE (`-` for standard output).",
+)
+def command(config: Path, model: str | None, suggest: str | None, **data: Any) -> NoReturn:
     """Check the data against its expectations.
 
     Reads Parquet, CSV, JSON lines, Arrow, SQL queries and datasets of MLflow runs. A critical expectation that does not hold exits
     with 1; warnings are shown and exit with 0.
     """
     overrides = {"model": model, **{f"data.{name}": value for name, value in data.items()}}
+    if suggest is not None:
+        sys.exit(frame.guarded("validate", lambda: _suggest(frame.workspace(config, overrides), suggest)))
     frame.run("validate", config, overrides, validate)
+
+
+def _suggest(space: frame.Workspace, name: str) -> ExitCode:
+    """Write a first list of expectations. Raises BadInput for a table that cannot be read and a file that is there."""
+    need("data")
+    from modelship.data.suggest import MAX_VALUES, suggest
+    from modelship.data.tables.profile import profile
+    from modelship.data.validation import SAMPLE_ROWS
+
+    path = Path(name)
+    if name != "-" and os.path.lexists(path):
+        raise bad_input("exists already.", "It is left as it is. Name another file.", path=name)
+    loaded = space.load()
+    table, *others = _tables(loaded)
+    if not table.reader.rows():
+        raise bad_input("has no rows to learn from.", path=table.reader.name)
+    seen = profile(table.reader, sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES)
+    text = suggest(seen, table=table.path, rows=[other.reader.rows() for other in others], target=table.target, key=table.key)
+    if name == "-":
+        click.echo(text, nl=False)
+        return ExitCode.PASS
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise bad_input(f"cannot be written: {error.strerror}.", path=name) from None
+    workflow.say(f"✓ {name}: {counted(text.count(chr(10) + '- '), 'expectation')} from {table.path}")
+    workflow.say("Next: read every line, edit it, set `data.expectations` to it, and run `modelship validate`.")
+    return ExitCode.PASS
 
 
 def validate(space: frame.Workspace) -> frame.Result:

@@ -6,6 +6,7 @@ Strict means: duplicate keys, a byte order mark, another encoding than UTF-8 and
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,22 @@ def _whole(text: str, name: str) -> str:
 
 def _half_a_character(name: str) -> BadInput:
     return bad_input("holds half a character (a lone UTF-16 surrogate).", "Save it as UTF-8.", path=name)
+
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./=+@%-]*( [A-Za-z0-9_./=+@%&|>-]+)*")
+_RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", "~"}
+
+
+def scalar(text: str) -> str:
+    """`text` as a YAML scalar, on one line, that any YAML 1.1 or 1.2 parser reads back as this text."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _RESERVED and not re.match(r"\.\d", text)
+    return text if plain else '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

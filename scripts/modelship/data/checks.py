@@ -23,7 +23,7 @@ MAX_VALUES = 1000
 """Of how many different values of a column the checks want to know how often they are there."""
 
 _MAX_CATEGORIES = 50
-"""A column of text with more different values in the reference is not one of categories: of places and products there are always new ones."""
+"""A column of text with more different values in the reference is not one of categories: there are always new places and products."""
 
 _ROWS_A_CATEGORY = 5
 """Rows that a category of the reference has at least on average: what is different in nearly every row is a name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from modelship.core.documents import scalar
 from modelship.onboarding.facts import Choice, Facts, KnownMetric, MetricsFile
 from modelship.onboarding.pythons import DEFAULT
 
@@ -384,6 +385,8 @@ def _undecided_data(facts: Facts) -> list[str]:
     if not facts.can_validate:
         missing = "tables" if facts.expectations else "expectations" if facts.reference or facts.current else "tables and expectations"
         said.append(f"Data checks are off: no {missing} found. Complete `data`, then remove `validate: false` from the workflow.")
+        if facts.expectations is None:
+            said.append("Expectations: `modelship validate --suggest expectations.yaml` proposes some from the reference table.")
     elif facts.expectations and facts.expectations.others:
         said.append(
             f"Expectations: `{shown(facts.expectations.value)}` was chosen; there is also {_listed(facts.expectations.others)}."
@@ -407,25 +410,6 @@ def shown(text: str, most: int = 120) -> str:
 def shown_in_comment(text: str) -> str:
     """Foreign text for a YAML comment, which ends with the line."""
     return shown(text, 70)
-
-
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./=+@%-]*( [A-Za-z0-9_./=+@%&|>-]+)*")
-_RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", "~"}
-
-
-def scalar(text: str) -> str:
-    """`text` as a YAML scalar, on one line, that any YAML 1.1 or 1.2 parser reads back as this text."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _RESERVED and not re.match(r"\.\d", text)
-    return text if plain else '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def expression_safe(text: str) -> str:
