@@ -40,11 +40,18 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
 )
 @click.option("--checkpoint", help="The project's checkpoint to follow, where it has several (key `data.checkpoint`).")
 @click.option(
+    "--data-docs",
+    type=click.Choice(["failing", "always", "never"]),
+    default="failing",
+    show_default=True,
+    help="When to write Great Expectations' Data Docs to .modelship/data-docs.html.",
+)
+@click.option(
     "--suggest",
     metavar="FILE",
     help="Check nothing: write a first list of expectations, made from the reference, to FILE (`-` for standard output).",
 )
-def command(config: Path, model: str | None, suggest: str | None, **data: Any) -> NoReturn:
+def command(config: Path, model: str | None, data_docs: str, suggest: str | None, **data: Any) -> NoReturn:
     """Check the data against its expectations.
 
     Reads Parquet, CSV, JSON lines, Arrow, SQL queries and datasets of MLflow runs. A critical expectation that does not hold exits
@@ -53,7 +60,7 @@ def command(config: Path, model: str | None, suggest: str | None, **data: Any) -
     overrides = {"model": model, **{f"data.{name}": value for name, value in data.items()}}
     if suggest is not None:
         sys.exit(frame.guarded("validate", lambda: _suggest(frame.workspace(config, overrides), suggest)))
-    frame.run("validate", config, overrides, validate)
+    frame.run("validate", config, overrides, lambda space: validate(space, data_docs))
 
 
 def _suggest(space: frame.Workspace, name: str) -> ExitCode:
@@ -85,12 +92,13 @@ def _suggest(space: frame.Workspace, name: str) -> ExitCode:
     return ExitCode.PASS
 
 
-def validate(space: frame.Workspace) -> frame.Result:
-    """Check every configured table. Raises BadInput for what cannot be read or understood."""
+def validate(space: frame.Workspace, when: str) -> frame.Result:
+    """Check every configured table; `when` is when to write Data Docs. Raises BadInput for what cannot be read or understood."""
     need("data")
-    from modelship.data import validation
+    from modelship.data import data_docs, validation
     from modelship.data.expectations import read_expectations
 
+    (space.run_directory.path / data_docs.NAME).unlink(missing_ok=True)
     loaded = space.load()
     tables = _tables(loaded)
     path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
@@ -105,12 +113,16 @@ def validate(space: frame.Workspace) -> frame.Result:
     if problems:
         raise BadInput(*problems)
     _annotate(results)
+    documented = when == "always" or (when == "failing" and any(result.failing for result in results))
+    if documented:
+        workflow.say(f"Data Docs: {space.run_directory.put(data_docs.NAME, data_docs.build(results))}")
     record = ValidateRecord(
         model=loaded.config.model,
         status=validation.status(results),
         summary=validation.summary(results, len(specs)),
         notices=validation.notices(results, len(specs)),
         tables=tuple(result.validation for result in results),
+        data_docs=data_docs.NAME if documented else "",
     )
     return frame.Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
 

@@ -68,6 +68,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What Great Expectations found of one expectation, in our words and in its own."""
+
+    finding: Finding
+    result: Any
+
+
+@dataclass(frozen=True)
 class Raised:
     """An expectation that Great Expectations could not check."""
 
@@ -83,6 +91,8 @@ class TableResult:
     findings: tuple[Finding, ...] = ()
     unchecked: int = 0
     """Expectations that could not be checked, because a pre-check failed."""
+    outcomes: tuple[Outcome, ...] = ()
+    """Of the findings those of Great Expectations, in the order of its suite."""
     raised: tuple[Raised, ...] = ()
     """Expectations on which there is no verdict."""
 
@@ -125,8 +135,8 @@ class Expectations:
         null = _null_columns(self.specs, frame)
         runnable = [spec for spec in self.specs if not (_touches(spec, absent) or (spec.needs_values and _touches(spec, null)))]
         findings = [*_check_identity(table, frame, header), *_check_columns(absent, null, frame, header)]
-        checked, raised = self._run(frame, runnable, table)
-        ordered = tuple(sorted([*findings, *checked], key=_worst_first))
+        outcomes, raised = self._run(frame, runnable, table)
+        ordered = tuple(sorted([*findings, *(outcome.finding for outcome in outcomes)], key=_worst_first))
         return TableResult(
             TableValidation(
                 role=table.role,
@@ -137,6 +147,7 @@ class Expectations:
             ),
             ordered,
             unchecked=len(self.specs) - len(runnable),
+            outcomes=tuple(outcomes),
             raised=tuple(raised),
         )
 
@@ -162,19 +173,20 @@ class Expectations:
             warnings.simplefilter("ignore", DeprecationWarning)
             return self._types[spec.type](**arguments)
 
-    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Finding], list[Raised]]:
-        outcomes, subjects = self._evaluate(frame, specs)
-        findings: list[Finding] = []
+    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Outcome], list[Raised]]:
+        results, subjects = self._evaluate(frame, specs)
+        outcomes: list[Outcome] = []
         raised: list[Raised] = []
         for position, spec in enumerate(specs):
-            outcome = outcomes.get(position)
-            message = "it gave no result" if outcome is None else _raised(outcome.exception_info)
-            if outcome is None or message:
+            result = results.get(position)
+            message = "it gave no result" if result is None else _raised(result.exception_info)
+            if result is None or message:
                 problem = spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message or '', 500)}")
                 raised.append(Raised(spec.columns, problem))
                 continue
-            findings.append(Finding(_entry(spec, outcome, frame, table.key, subjects.get(position)), spec.place))
-        return findings, raised
+            finding = Finding(_entry(spec, result, frame, table.key, subjects.get(position)), spec.place)
+            outcomes.append(Outcome(finding, result))
+        return outcomes, raised
 
     def _evaluate(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec]) -> tuple[dict[int, Any], dict[int, int]]:
         """Great Expectations' results by position, and for those with a row condition how many values or rows it left to check."""
