@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelship.core.config import Config, LoadedConfig, parse_config
+from modelship.core.base_commit import Span, config_at, find_base, find_span
+from modelship.core.config import Config, LoadedConfig
 from modelship.core.environments import need
 from modelship.core.errors import BadInput
 from modelship.core.metrics import Metrics
@@ -20,7 +21,7 @@ from modelship.gate.conclude import Case, Decision, conclude
 from modelship.gate.guard import guard, overlap, watched
 from modelship.gate.judge import judge
 from modelship.gate.own_metrics import own_metrics
-from modelship.gate.policy import Policy, Span, find_base, find_policy, find_span
+from modelship.gate.policy import Policy, find_policy
 from modelship.gate.request import Request
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 def decide(request: Request) -> Decision:
     """Judge. Raises BadInput and InfrastructureError when there can be no verdict at all."""
-    base = find_base(request)
+    base = find_base(request.git, request.event, request.base)
     policy = find_policy(request, base)
     limits = policy.loaded.require("gate.metrics", "Say what must hold, as `roc_auc: {max-regression: 1%}`.")
     candidate = find_candidate(request, policy.loaded)
     if _has_rows(candidate, policy.loaded.config):
         need("gate")  # Before anything is fetched: it may begin this command anew.
     found = _find_baseline(request, policy, base, candidate, limits)
-    span = find_span(request, base)
+    span = find_span(request.git, request.event, base)
     changed = _changed(request, policy, span)
     own = own_metrics(limits, candidate.evaluation, must_be_there=not request.candidate)
     rows, notices = _recompute(request, policy.loaded, candidate, found, changed, base, span)
@@ -93,7 +94,7 @@ def _find_baseline(request: Request, policy: Policy, base: str | None, candidate
 
 def fetch_baseline_model(request: Request, into: Path) -> Located:
     """Bring the model of the baseline that judges this commit to `into`. Raises BadInput and InfrastructureError."""
-    base = find_base(request)
+    base = find_base(request.git, request.event, request.base)
     policy = find_policy(request, base)
     return fetch_model(policy.loaded.config.gate.baseline, _places(request, policy, base), into)
 
@@ -224,13 +225,7 @@ def _findings(request: Request, policy: Policy, span: Span | None, changed: Set[
 
 
 def _config_at(request: Request, sha: str) -> Config | None:
-    """The configuration as of a commit, from git: code that ran before may have changed the work tree."""
-    name = request.config_path.name
-    raw = request.git.read(sha, name)
-    try:
-        return parse_config(raw, name, request.directory, request.overrides).config if raw is not None else None
-    except BadInput:
-        return None
+    return config_at(request.git, sha, request.config_path, request.overrides)
 
 
 def _ask_for_consent(request: Request, decision: Decision, config: Config) -> Consent | None:

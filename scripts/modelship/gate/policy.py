@@ -1,4 +1,4 @@
-"""Whose limits judge, and which commit a candidate is held against."""
+"""Whose limits judge."""
 
 from __future__ import annotations
 
@@ -22,24 +22,6 @@ class Policy(msgspec.Struct, frozen=True):
     """Whether a pull request sets the limits that it is judged by, for want of any at its base."""
 
 
-def find_base(request: Request) -> str | None:
-    """The commit to compare with: the one that was asked for, the event's, or where this branch left the default one.
-
-    In a workflow a commit is never its own base: its run may just have been logged. At a terminal it is: the work tree is compared
-    with the last commit. After a forced push what was there before may be gone; there is no base then.
-    """
-    event = request.event
-    if request.base or (event.base and event.is_pull_request):
-        return request.base or event.base
-    if event.base:
-        try:
-            return request.git.resolve(event.base).sha
-        except BadInput:
-            return None
-    base = request.git.merge_base()
-    return None if event.name and base == event.head else base
-
-
 def find_policy(request: Request, base: str | None) -> Policy:
     """The configuration that judges: in a pull request the base commit's, which its author cannot have changed."""
     name = request.config_path.as_posix()
@@ -61,22 +43,3 @@ def find_policy(request: Request, base: str | None) -> Policy:
         notice = f"`{name}` at base {commit.sha[:7]} is not valid ({error}): this pull request is judged by its own limits."
         return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)
     return Policy(loaded, f"{name} at base {commit.sha[:7]}", commit=commit.sha)
-
-
-class Span(msgspec.Struct, frozen=True):
-    """Where this commit left the base branch, and this commit. What the base branch has got since is not this commit's doing."""
-
-    before: str
-    after: str
-
-
-def find_span(request: Request, base: str | None) -> Span | None:
-    """What this commit itself changes, or None where nothing can be said of it."""
-    head = request.event.head or request.git.head()
-    if base is None or head is None or base == head:
-        return None
-    try:
-        before, after = request.git.resolve(base), request.git.resolve(head)
-    except BadInput:
-        return None  # For information only; a shallow clone shows it where the verdict needs the commit.
-    return Span(request.git.fork_point(before.sha, after.sha), after.sha)
