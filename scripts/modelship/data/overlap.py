@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modelship.data.hashing import alike, row_hashes
 from modelship.data.tables.reader import TableReader
 
 if TYPE_CHECKING:
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    Hashes = NDArray[np.uint64]
+    from modelship.data.hashing import Hashes
 
 OVERLAP = "no_overlap_with_reference"
 """What the check is called among expectations."""
 
 _CHANCE = 3.0
 """Standard deviations of a Poisson count that chance is allowed; about 1 of 700 honest tables lies beyond."""
-
-_MISSING = 0x9E3779B97F4A7C15
-"""The hash of what is missing; that of the number 0 is 0."""
 
 
 @dataclass(frozen=True)
@@ -77,81 +75,16 @@ def find_overlap(reference: TableReader, current: TableReader, key: str | None) 
     rows = current.rows()
     if not contents or not reference.rows():
         return Overlap(rows, by_key, nothing, 0.0)
-    known_rows = np.sort(_hashes(reference, contents))
-    by_content = np.flatnonzero(_is_in(_hashes(current, contents), known_rows))
+    known_rows = np.sort(row_hashes(reference, contents))
+    by_content = np.flatnonzero(_is_in(row_hashes(current, contents), known_rows))
     return Overlap(rows, by_key, by_content, _twins(known_rows) * rows)
 
 
 def _is_among(keys: pd.Series[Any], known: pd.Series[Any]) -> NDArray[np.bool_]:
-    """Which keys are among the known ones. A number and the text that reads the same are the same key: formats differ in that."""
-    if (keys.dtype.kind in "iuf") != (known.dtype.kind in "iuf"):
-        keys, known = _as_text(keys), _as_text(known)
+    """Which keys are among the known ones."""
+    keys, known = alike(keys, known)
     found: NDArray[np.bool_] = (keys.isin(known) & keys.notna()).to_numpy(dtype=bool)
     return found
-
-
-def _as_text(keys: pd.Series[Any]) -> pd.Series[Any]:
-    if keys.dtype.kind == "f" and (keys.dropna() % 1 == 0).all():
-        keys = keys.astype("Int64")  # One missing key turns a column of whole numbers into floats.
-    return keys.astype(object).where(keys.isna(), keys.astype(str))
-
-
-def _hashes(table: TableReader, columns: list[str]) -> Hashes:
-    """(n,) One number for each row, of all columns in this order."""
-    import numpy as np
-
-    mixed = np.zeros(table.rows(), dtype=np.uint64)
-    for piece in table.pieces(columns):
-        for name in columns:
-            if name in piece:
-                mixed = _mix(mixed * np.uint64(31) + _column_hashes(piece[name]))
-    return mixed
-
-
-def _column_hashes(column: pd.Series[Any]) -> Hashes:
-    """(n,) Hashes of values as they read, not as they are stored: whole numbers equal floats, and all that is missing is one value."""
-    import numpy as np
-    import pandas as pd
-
-    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "boolean":
-        column = column.astype("boolean")  # With a missing value pandas keeps objects.
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-    hashes: Hashes
-    if column.dtype.kind in "biufM":
-        numbers = (
-            column.to_numpy(dtype="datetime64[us]").view(np.int64)
-            if column.dtype.kind == "M"
-            else column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0.0.
-        )
-        hashes = pd.util.hash_array(numbers)
-        hashes[column.isna().to_numpy(dtype=bool)] = _MISSING
-        return hashes
-    try:
-        codes, values = pd.factorize(column)
-    except TypeError:  # Lists
-        codes, values = pd.factorize(column.map(_listed, na_action="ignore"))
-    texts = np.array([str(value) for value in values], dtype=object)
-    # What is missing has the code -1.
-    hashes = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(_MISSING))[codes]
-    return hashes
-
-
-def _listed(value: Any) -> str:
-    # An array's own text leaves out what is in the middle.
-    return str(value.tolist() if hasattr(value, "tolist") else value)
-
-
-def _mix(values: Hashes) -> Hashes:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators, OOPSLA, fig. 17)."""
-    import numpy as np
-
-    values ^= values >> np.uint64(30)
-    values *= np.uint64(0xBF58476D1CE4E5B9)
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(0x94D049BB133111EB)
-    values ^= values >> np.uint64(31)
-    return values
 
 
 def _is_in(values: Hashes, ordered: Hashes) -> NDArray[np.bool_]:

@@ -1,0 +1,124 @@
+"""Rows, values and keys as numbers of 64 bits, by which tables are compared that would not fit into memory side by side.
+
+Among n and m values a false match has a chance of nm / 2^64: less than one in a million for ten million and one million rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelship.data.tables.reader import TableReader
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+_MISSING = 0x9E3779B97F4A7C15
+"""The hash of what is missing; that of the number 0 is 0."""
+
+_WIDEST = 2.0**63
+
+
+def row_hashes(table: TableReader, columns: list[str]) -> Hashes:
+    """(n,) One number for each row, of all columns in this order. Raises BadInput for a table that cannot be read."""
+    mixed = no_hashes(table.rows())
+    for piece in table.pieces(columns):
+        for name in columns:
+            if name in piece:
+                mixed = mix(mixed, value_hashes(piece[name]))
+    return mixed
+
+
+def no_hashes(rows: int) -> Hashes:
+    """(n,) The hashes of rows of which no column is known yet."""
+    import numpy as np
+
+    return np.zeros(rows, dtype=np.uint64)
+
+
+def mix(rows: Hashes, column: Hashes) -> Hashes:
+    """(n,) The hashes of rows with one more column; the order of columns counts.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators, OOPSLA, fig. 17).
+    """
+    import numpy as np
+
+    values = rows * np.uint64(31) + column
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
+
+
+def value_hashes(column: pd.Series[Any]) -> Hashes:
+    """(n,) Hashes of values as they read, not as they are stored: whole numbers equal floats, and all that is missing is one value."""
+    import numpy as np
+    import pandas as pd
+
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        column = column.astype("boolean")  # With a missing value pandas keeps objects.
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    hashes: Hashes
+    if column.dtype.kind in "biufM":
+        numbers = (
+            column.to_numpy(dtype="datetime64[us]").view(np.int64)
+            if column.dtype.kind == "M"
+            else column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0.0.
+        )
+        hashes = pd.util.hash_array(numbers)
+        if column.hasnans:
+            hashes[column.isna().to_numpy(dtype=bool)] = _MISSING
+        return hashes
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError:  # Lists
+        codes, values = pd.factorize(column.map(_listed, na_action="ignore"))
+    texts = np.array([str(value) for value in values], dtype=object)
+    # What is missing has the code -1.
+    hashes = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(_MISSING))[codes]
+    return hashes
+
+
+def key_hashes(first: pd.Series[Any], second: pd.Series[Any]) -> tuple[Hashes, Hashes]:
+    """(n,), (m,) Hashes of keys of two tables, of which none is missing; large whole numbers are told apart, which floats are not."""
+    first, second = map(_whole, alike(first, second))
+    if first.dtype.kind in "iu" and second.dtype.kind in "iu":
+        return _whole_hashes(first), _whole_hashes(second)
+    return value_hashes(first), value_hashes(second)
+
+
+def alike(first: pd.Series[Any], second: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Keys so that they can be compared. A number and the text that reads the same are the same key: formats differ in that."""
+    if (first.dtype.kind in "iuf") == (second.dtype.kind in "iuf"):
+        return first, second
+    return _as_text(first), _as_text(second)
+
+
+def _as_text(keys: pd.Series[Any]) -> pd.Series[Any]:
+    keys = _whole(keys)
+    return keys.astype(object).where(keys.isna(), keys.astype(str))
+
+
+def _whole(keys: pd.Series[Any]) -> pd.Series[Any]:
+    # One missing key turns a column of whole numbers into floats.
+    is_whole = keys.dtype.kind == "f" and ((keys.dropna() % 1 == 0) & (keys.dropna().abs() < _WIDEST)).all()
+    return keys.astype("Int64") if is_whole else keys
+
+
+def _whole_hashes(keys: pd.Series[Any]) -> Hashes:
+    import numpy as np
+    import pandas as pd
+
+    hashes: Hashes = pd.util.hash_array(keys.to_numpy(dtype=np.uint64 if keys.dtype.kind == "u" else np.int64))
+    return hashes
+
+
+def _listed(value: Any) -> str:
+    # An array's own text leaves out what is in the middle.
+    return str(value.tolist() if hasattr(value, "tolist") else value)
