@@ -156,13 +156,13 @@ def state_of(path: Path, file: DataFile, root: Path) -> str:
         return "right"  # A cloud's own version mark: nothing that could be computed here.
     if path.is_dir():
         return _folder_state(path, digest, root)
-    return "right" if _md5(path) == digest else "wrong"
+    return "right" if md5_of(path) == digest else "wrong"
 
 
 def _folder_state(path: Path, digest: str, root: Path) -> str:
     """A folder's hash is that of its listing, which DVC keeps in its cache."""
     plain = digest.removesuffix(".dir")
-    if _listing_of(path) == plain:
+    if listing_hash(path) == plain:
         return "right"
     # Something else may lie in the folder, too. DVC 2 had its cache one folder higher.
     cache = root / ".dvc" / "cache"
@@ -177,18 +177,19 @@ def _folder_state(path: Path, digest: str, root: Path) -> str:
         child = path / entry["relpath"]
         if not child.is_file():
             return "absent"
-        if _md5(child) != entry["md5"]:
+        if md5_of(child) != entry["md5"]:
             return "wrong"
     return "right"
 
 
-def _listing_of(path: Path) -> str:
-    """The hash of a folder's listing as DVC writes it (`Tree.as_bytes` of dvc-data), wherever its cache may be."""
+def listing_hash(path: Path) -> str:
+    """The MD5 of a folder's listing as DVC writes it (`Tree.as_bytes` of dvc-data), wherever its cache may be."""
     files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
-    listing = json.dumps([{"md5": _md5(file), "relpath": name} for name, file in files])
+    listing = json.dumps([{"md5": md5_of(file), "relpath": name} for name, file in files])
     return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """The MD5 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

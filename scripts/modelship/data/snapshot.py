@@ -22,11 +22,12 @@ from modelship.core.git import Git
 from modelship.core.prediction_files import MAX_BYTES
 from modelship.core.scratch import scratch_folder
 from modelship.data.dvc_files import Output, is_within, outputs_near
-from modelship.data.dvc_pull import Pull, run_dvc_pull
+from modelship.data.dvc_pull import Pull, listing_hash, md5_of, run_dvc_pull
 from modelship.data.dvc_remotes import find_dvc_root, read_remotes
 
 MAX_FILES = 10_000
 _LFS = b"version https://git-lfs.github.com/spec/"
+_OF_LFS = re.compile(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
 _OF_AN_ENTRY = ("md5", "hash", "size", "nfiles", "isexec", "cloud", "files", "version_id", "etag", "checksum")
 _FILES_IN_CONFIG = (
     "gdrive_user_credentials_file",
@@ -52,6 +53,10 @@ class Storage:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     config_at: str | None = None
     """The commit whose `.dvc/config` is followed; without one it is the work tree's, with `config.local`."""
+    is_offline: bool = False
+    """Whether no remote is asked: only what caches and the work tree hold is there."""
+    max_bytes: int = MAX_BYTES
+    """More is refused."""
 
 
 @dataclass(frozen=True)
@@ -98,28 +103,28 @@ class Snapshot:
                 below.append(PurePosixPath(output.path).relative_to(inside))
             elif output.md5 and output.md5.endswith(".dir"):
                 within = _within(inside, output)
-                names = [PurePosixPath(name) for name, _ in self._listing(output)]
+                names = (name for name, _ in self._listing(output, PurePosixPath()))
                 below += [name.relative_to(within) for name in names if name.is_relative_to(within)]
         return sorted({name.parts[0] for name in below if name.parts})
 
     def fetch(self, path: str, target: Path) -> None:
         """Copy the file or folder at `path` to `target`, which must not be there yet.
 
-        Raises AbsentError when the commit has none or nobody holds it, BadInput for more than 512 MiB.
+        Raises AbsentError when the commit has none or nobody holds it, BadInput for more than the storage's `max_bytes`.
         """
         inside = self._inside(path)
         content = self._git.read(self._sha, inside)
         if content is not None:
-            _write(content, target, inside)
+            self._write(content, target, inside)
             return
         names = self._in_git(inside)
-        budget = MAX_BYTES
+        budget = self._storage.max_bytes
         for name in names[: MAX_FILES + 1]:
             content = self._git.read(self._sha, name) or b""
             budget -= len(content)
             if budget < 0 or len(names) > MAX_FILES:
-                raise _too_large(inside)
-            _write(content, target / PurePosixPath(name).relative_to(inside), name)
+                raise self._too_large(inside)
+            self._write(content, target / PurePosixPath(name).relative_to(inside), name)
         outputs = outputs_near(self._git, self._sha, inside)
         for output in outputs:
             if _is_below(output.path, inside):
@@ -128,6 +133,41 @@ class Snapshot:
                 self._from_dvc(output, _within(inside, output), target)
         if not names and not outputs:
             raise AbsentError(f"`{path}` is neither in git nor under DVC at {self._sha[:7]}")
+
+    def is_same(self, path: str, here: Path) -> bool:
+        """Whether the file or folder `here` is what the commit holds at `path`, by its content. Nothing is fetched to find out."""
+        inside = self._inside(path)
+        held: dict[Path, bool] = {}
+        for name in self._in_git(inside):
+            file = here / PurePosixPath(name).relative_to(inside)
+            held[file] = _is_content(file, self._git.read(self._sha, name) or b"")
+        for output in outputs_near(self._git, self._sha, inside):
+            if _is_below(output.path, inside):
+                piece = here / PurePosixPath(output.path).relative_to(inside)
+                held[piece] = self._is_output(output, PurePosixPath(), piece)
+            else:
+                held[here] = self._is_output(output, _within(inside, output), here)
+        if not held or not all(held.values()):
+            return False
+        others = (file for file in here.rglob("*") if file.is_file() and not file.name.endswith((".dvc", ".gitignore")))
+        return all(any(file.is_relative_to(piece) for piece in held) for file in others)
+
+    def hashes(self, path: str) -> frozenset[tuple[str, str, str]]:
+        """By what DVC knows the content at `path`: equal hashes, equal content. Empty where git holds it all."""
+        inside = self._inside(path)
+        return frozenset(
+            (posixpath.relpath(output.path, inside), posixpath.relpath(inside, output.path), str(output.md5))
+            for output in outputs_near(self._git, self._sha, inside)
+        )
+
+    def keep(self, path: str) -> None:
+        """Bring what DVC knows at `path` to the work tree's cache, where an offline snapshot finds it.
+
+        Raises AbsentError when nobody holds it.
+        """
+        inside = self._inside(path)
+        for output in outputs_near(self._git, self._sha, inside):
+            self._keep(output, PurePosixPath() if _is_below(output.path, inside) else _within(inside, output))
 
     def _inside(self, path: str) -> str:
         return self._git.follow(self._sha, posixpath.normpath(posixpath.join(self._prefix, path)))
@@ -147,42 +187,109 @@ class Snapshot:
         if output.md5 is None:
             raise AbsentError(f"DVC knows `{output.path}` by no MD5 of its content")
         if output.md5.endswith(".dir"):
-            wanted = {target / name: (f"{output.path}/{within / name}", md5) for name, md5 in self._entries(output, within)}
+            entries = self._entries(output, within)
+            wanted = {target / name.relative_to(within): (f"{output.path}/{name}", md5) for name, md5 in entries}
         else:
             wanted = {target: (output.path, output.md5)}
         missing = {copy: what for copy, what in wanted.items() if not self._copy(what[1], copy)}
         # The work tree may hold a file where no cache does: an earlier step pulled it, or training made the same again.
-        if missing and not (target in missing and _copied(self._top / output.path / within, missing[target][1], target)):
+        if missing and not (target in missing and self._copied(self._top / output.path / within, missing[target][1], target)):
             remote = self._pull(output, within)
             for copy, (name, md5) in missing.items():
                 if not self._copy(md5, copy):
                     raise AbsentError(f"{remote} lacks `{name}` (md5:{md5}), or holds it damaged")
-        if sum(copy.stat().st_size for copy in wanted) > MAX_BYTES:
-            raise _too_large(output.path)
+        if sum(copy.stat().st_size for copy in wanted) > self._storage.max_bytes:
+            raise self._too_large(output.path)
 
     def _entries(self, output: Output, within: PurePosixPath) -> list[tuple[PurePosixPath, str]]:
-        """The files at or below `within` in a folder that DVC tracks, relative to it, with their MD5."""
-        listed = [(PurePosixPath(name), md5) for name, md5 in self._listing(output)]
-        found = [(name.relative_to(within), md5) for name, md5 in listed if name.is_relative_to(within)]
+        """The files at or below `within` in a folder that DVC tracks, relative to that folder, with their MD5."""
+        found = [(name, md5) for name, md5 in self._listing(output, within) if name.is_relative_to(within)]
         if not found:
             raise AbsentError(f"`{output.path}` holds no `{within}` at {self._sha[:7]}")
         if len(found) > MAX_FILES:
-            raise _too_large(output.path)
+            raise self._too_large(output.path)
         return found
 
-    def _listing(self, output: Output) -> list[tuple[str, str]]:
-        """Relative path and MD5 of every file in a folder that DVC tracks."""
+    def _listing(self, output: Output, within: PurePosixPath) -> list[tuple[PurePosixPath, str]]:
+        """Relative path and MD5 of every file in a folder that DVC tracks. Where it must be fetched, what lies `within` is, too."""
+        listing = self._held_listing(output)
+        if listing is None:
+            remote = self._pull(output, within)
+            listing = self._held_listing(output)
+            if listing is None:
+                raise AbsentError(f"{remote} lacks the listing of `{output.path}` (md5:{output.md5}), or holds it damaged")
+        return listing
+
+    def _held_listing(self, output: Output) -> list[tuple[PurePosixPath, str]] | None:
+        """The listing from the first cache that holds it."""
         assert output.md5 is not None
         listing = scratch_folder() / "listing.json"
-        if not self._copy(output.md5, listing):
-            remote = self._pull(output, PurePosixPath())
-            if not self._copy(output.md5, listing):
-                raise AbsentError(f"{remote} lacks the listing of `{output.path}` (md5:{output.md5}), or holds it damaged")
-        return list(_read_listing(listing, output.path))
+        return list(_read_listing(listing, output.path)) if self._copy(output.md5, listing) else None
+
+    def _is_output(self, output: Output, within: PurePosixPath, here: Path) -> bool:
+        """Whether `here` is what lies `within` an output."""
+        if output.md5 is None or not here.exists():
+            return False
+        if within == PurePosixPath():
+            return _hash(here) == output.md5
+        listing = self._held_listing(output)
+        if listing is None:
+            return here == self._top / output.path / within and _hash(self._top / output.path) == output.md5
+        entries = {here / name.relative_to(within): md5 for name, md5 in listing if name.is_relative_to(within)}
+        files = [file for file in here.rglob("*") if file.is_file()] if here.is_dir() else [here]
+        return set(files) == set(entries) and all(md5_of(file) == entries[file] for file in files)
+
+    def _keep(self, output: Output, within: PurePosixPath) -> None:
+        root = find_dvc_root(self._directory)
+        if root is None or output.md5 is None:
+            raise AbsentError(f"`{output.path}` is under DVC, and there is no `.dvc`, or no MD5 of it")
+        names = {output.md5: output.path}
+        if output.md5.endswith(".dir"):
+            names |= {md5: f"{output.path}/{name}" for name, md5 in self._entries(output, within)}
+        for md5, name in names.items():
+            kept = root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+            if kept.is_file() and md5_of(kept) == md5.removesuffix(".dir"):
+                continue
+            # DVC trusts its cache: an object gets there in one piece.
+            whole = scratch_folder(root / ".dvc" / "tmp") / kept.name
+            if not self._copy(md5, whole):
+                remote = self._pull(output, within)
+                if not self._copy(md5, whole):
+                    raise AbsentError(f"{remote} lacks `{name}` (md5:{md5}), or holds it damaged")
+            whole.chmod(0o444)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            whole.replace(kept)
 
     def _copy(self, md5: str, target: Path) -> bool:
         """Copy the object to `target` from the first cache that holds it undamaged."""
-        return any(_copied(path, md5.removesuffix(".dir"), target) for path in self._candidates(md5))
+        return any(self._copied(path, md5.removesuffix(".dir"), target) for path in self._candidates(md5))
+
+    def _copied(self, source: Path, md5: str, target: Path) -> bool:
+        """Copy `source` to `target` if it has that MD5 and is not too large. What was copied is what was hashed."""
+        if not source.is_file() or source.stat().st_size > self._storage.max_bytes:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.md5(usedforsecurity=False)
+        with source.open("rb") as reader, target.open("xb") as writer:
+            while chunk := reader.read(1024 * 1024):
+                digest.update(chunk)
+                writer.write(chunk)
+        if digest.hexdigest() == md5:
+            return True
+        target.unlink()
+        return False
+
+    def _write(self, content: bytes, target: Path, name: str) -> None:
+        if content.startswith(_LFS):
+            raise AbsentError(f"`{name}` is kept by Git LFS, which is not read")
+        if len(content) > self._storage.max_bytes:
+            raise self._too_large(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+    def _too_large(self, name: str) -> BadInput:
+        most = self._storage.max_bytes // 1024 // 1024
+        return bad_input(f"is more than {most:,} MiB or {MAX_FILES:,} files.", "Keep only what is needed.", path=name)
 
     def _candidates(self, md5: str) -> Iterator[Path]:
         # DVC 2 had its objects one folder higher.
@@ -190,6 +297,9 @@ class Snapshot:
 
     def _caches(self) -> Iterator[Path]:
         yield from self._pulled
+        root = find_dvc_root(self._directory)
+        if root:
+            yield root / ".dvc" / "cache"
         if self._config:
             yield self._config.dvc_folder / "cache"
             configured = _plain(self._config.parser.get("cache", "dir", fallback=""))
@@ -216,8 +326,10 @@ class Snapshot:
     def _pull(self, output: Output, within: PurePosixPath) -> str:
         """Pull one output into a cache of our own, through a DVC repository that knows nothing else. Returns who was asked."""
         size = output.entry.get("size")
-        if within == PurePosixPath() and isinstance(size, int) and size > MAX_BYTES:
-            raise _too_large(output.path)
+        if self._storage.is_offline:
+            raise AbsentError(f"DVC's cache does not hold `{output.path}` ({output.md5})")
+        if within == PurePosixPath() and isinstance(size, int) and size > self._storage.max_bytes:
+            raise self._too_large(output.path)
         config = self._config
         if config is None:
             raise AbsentError(f"`{output.path}` is under DVC, and there is no `.dvc/config`")
@@ -303,42 +415,29 @@ def _within(inside: str, output: Output) -> PurePosixPath:
     return PurePosixPath(inside).relative_to(output.path)
 
 
-def _read_listing(path: Path, name: str) -> Iterator[tuple[str, str]]:
+def _read_listing(path: Path, name: str) -> Iterator[tuple[PurePosixPath, str]]:
     """The entries of a folder's listing. Its hash was right; it is the base commit's author who must not lead us astray."""
     try:
         for entry in json.loads(path.read_bytes()):
             relative, md5 = PurePosixPath(entry["relpath"]), entry["md5"]
             if relative.is_absolute() or ".." in relative.parts or not re.fullmatch(r"[0-9a-f]{32}", md5):
                 raise ValueError(entry)
-            yield relative.as_posix(), md5
+            yield relative, md5
     except (ValueError, KeyError, TypeError, RecursionError):
         raise bad_input("DVC's listing of it is not valid.", "Track it anew: `dvc add`.", path=name) from None
 
 
-def _copied(source: Path, md5: str, target: Path) -> bool:
-    """Copy `source` to `target` if it has that MD5 and is not too large. What was copied is what was hashed."""
-    if not source.is_file() or source.stat().st_size > MAX_BYTES:
+def _is_content(file: Path, content: bytes) -> bool:
+    """Whether a file holds what git does, or what Git LFS keeps for git."""
+    if not file.is_file():
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.md5(usedforsecurity=False)
-    with source.open("rb") as reader, target.open("xb") as writer:
-        while chunk := reader.read(1024 * 1024):
-            digest.update(chunk)
-            writer.write(chunk)
-    if digest.hexdigest() == md5:
-        return True
-    target.unlink()
-    return False
+    kept_elsewhere = _OF_LFS.search(content) if content.startswith(_LFS) else None
+    if not kept_elsewhere:
+        return file.stat().st_size == len(content) and file.read_bytes() == content
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == kept_elsewhere[1].decode()
 
 
-def _write(content: bytes, target: Path, name: str) -> None:
-    if content.startswith(_LFS):
-        raise AbsentError(f"`{name}` is kept by Git LFS, which is not read")
-    if len(content) > MAX_BYTES:
-        raise _too_large(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-
-
-def _too_large(name: str) -> BadInput:
-    return bad_input(f"is more than {MAX_BYTES // 1024 // 1024} MiB or {MAX_FILES:,} files.", "Keep only what is needed.", path=name)
+def _hash(path: Path) -> str:
+    """The MD5 by which DVC would know the file or folder."""
+    return f"{listing_hash(path)}.dir" if path.is_dir() else md5_of(path)
