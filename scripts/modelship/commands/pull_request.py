@@ -63,16 +63,16 @@ def command(
     with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
         baseline: Mapping[str, str] = {}
         if dvc_pull and find_dvc_root(config.parent):
-            steps.take("dvc-pull", {"CREDENTIALS": credentials})
+            steps.take("dvc-pull", {"CREDENTIALS": credentials, "BASE": base, "BASE_TABLES": str(validate).lower()})
         if validate:
-            steps.take("validate")
+            steps.take("validate", {"BASE": base})
         if evaluate:
             # Before training: credentials and code that nobody has reviewed never meet.
             baseline = steps.take("evaluate", {"FETCH_BASELINE": "true", "BASELINE_MODEL": f"{folder}/model", **found_by})
         # Training gets no tracking server: what is not merged yet is not logged.
         trained = steps.take("train", may_see_tracking=False)
         if validate and trained.get("tables-changed") == "true":
-            steps.take("validate")
+            steps.take("validate", {"BASE": base})
         if evaluate:
             fetched = {"BASELINE_MODEL": baseline.get("baseline-model"), "BASELINE_DIGEST": baseline.get("baseline-digest")}
             steps.take("evaluate", fetched, may_see_tracking=False)

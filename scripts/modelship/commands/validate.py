@@ -16,7 +16,7 @@ from modelship.core import workflow
 from modelship.core.config import Data, LoadedConfig, TableSource
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, Problem, bad_input
-from modelship.core.records import Expectation, ValidateRecord
+from modelship.core.records import Expectation, TableChange, ValidateRecord
 from modelship.core.words import counted
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
     metavar="FILE",
     help="Check nothing: write a first list of expectations, made from the reference, to FILE (`-` for standard output).",
 )
-def command(config: Path, model: str | None, data_docs: str, suggest: str | None, **data: Any) -> NoReturn:
-    """Check the data against its expectations.
+@click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
+def command(config: Path, model: str | None, data_docs: str, suggest: str | None, base: str | None, **data: Any) -> NoReturn:
+    """Check the data against its expectations, and tell what has changed in it.
 
     Reads Parquet, CSV, JSON lines, Arrow, SQL queries and datasets of MLflow runs. A critical expectation that does not hold exits
     with 1; warnings are shown and exit with 0.
@@ -60,7 +61,7 @@ def command(config: Path, model: str | None, data_docs: str, suggest: str | None
     overrides = {"model": model, **{f"data.{name}": value for name, value in data.items()}}
     if suggest is not None:
         sys.exit(frame.guarded("validate", lambda: _suggest(frame.workspace(config, overrides), suggest)))
-    frame.run("validate", config, overrides, lambda space: validate(space, data_docs))
+    frame.run("validate", config, overrides, lambda space: validate(space, data_docs, base))
 
 
 def _suggest(space: frame.Workspace, name: str) -> ExitCode:
@@ -92,7 +93,7 @@ def _suggest(space: frame.Workspace, name: str) -> ExitCode:
     return ExitCode.PASS
 
 
-def validate(space: frame.Workspace, when: str) -> frame.Result:
+def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Result:
     """Check every configured table; `when` is when to write Data Docs. Raises BadInput for what cannot be read or understood."""
     need("data")
     from modelship.data import data_docs, validation
@@ -116,13 +117,15 @@ def validate(space: frame.Workspace, when: str) -> frame.Result:
     documented = when == "always" or (when == "failing" and any(result.failing for result in results))
     if documented:
         workflow.say(f"Data Docs: {space.run_directory.put(data_docs.NAME, data_docs.build(results))}")
+    changes, not_told = _changes(space, loaded, base)
     record = ValidateRecord(
         model=loaded.config.model,
         status=validation.status(results),
         summary=validation.summary(results, len(specs)),
-        notices=validation.notices(results, len(specs)),
+        notices=(*validation.notices(results, len(specs)), *not_told),
         tables=tuple(result.validation for result in results),
         data_docs=data_docs.NAME if documented else "",
+        changes=changes,
     )
     return frame.Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
 
@@ -199,6 +202,31 @@ def _with_checks(tables: Sequence[Table], results: Sequence[TableResult], data: 
 def _added(before: TableResult, after: TableResult) -> list[Expectation]:
     known = set(map(id, before.validation.expectations))
     return [entry for entry in after.validation.expectations if id(entry) not in known]
+
+
+def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> tuple[tuple[TableChange, ...], tuple[str, ...]]:
+    """What has changed in the tables since the base commit, and why that cannot be told where it cannot."""
+    from modelship.data.changes.base_tables import find_base_tables
+
+    try:
+        tables = find_base_tables(space.git, space.event, space.config_path, loaded, space.overrides, base)
+    except BadInput as error:
+        return (), (f"What changes in the data is not told: {error}",)
+    if tables is None:
+        return (), ()
+    with workflow.group(f"changes since base {tables.fork.point[:7]}"):
+        changes, notices = tables.changes()
+        with workflow.commands_stopped():
+            for change in changes:
+                rows = f"{change.rows_before:,} → {change.rows_after:,} rows"
+                by_key = f", +{change.added:,} −{change.removed:,}, {change.changed:,} changed" if change.added is not None else ""
+                workflow.say(f"{change.path}: {rows}{by_key}")
+                for column in change.columns:
+                    told = f": {column.before} → {column.after}" if column.before else ""
+                    workflow.say(f"  {column.column} {column.change}{told}")
+            for notice in notices:
+                workflow.say(notice)
+    return changes, notices
 
 
 def _line(entry: Expectation) -> str:

@@ -96,13 +96,16 @@ class TableValidation(_Part, frozen=True, kw_only=True):
     expectations: tuple[Expectation, ...]
 
 
+ColumnChangeKind = Literal["added", "removed", "retyped", "shifted"]
+
+
 class ColumnChange(_Part, frozen=True, kw_only=True):
     """What became of one column between two commits."""
 
     column: str
-    change: Literal["added", "removed", "retyped", "shifted"]
+    change: ColumnChangeKind
     before: Text = ""
-    """Its type, or for `shifted` a summary of its values, in a few words."""
+    """What its values are, or for `shifted` a summary of them, in a few words."""
     after: Text = ""
 
 
@@ -111,6 +114,8 @@ class TableChange(_Part, frozen=True, kw_only=True):
 
     role: Literal["reference", "current"]
     path: str
+    path_before: str = ""
+    """Where it was at the base commit, if elsewhere."""
     base: Sha
     rows_before: int
     rows_after: int
@@ -118,10 +123,15 @@ class TableChange(_Part, frozen=True, kw_only=True):
     """Rows by key; None without a key that names each row of both."""
     removed: int | None = None
     changed: int | None = None
-    """Rows of the same key with another content in the columns that both have."""
+    """Rows of the same key with another content in the columns that both have with the same kind of values."""
     sample_keys: tuple[str, ...] = ()
     """Of changed rows."""
+    why_no_rows: Text = ""
+    """Why rows could not be compared, as the second half of a sentence."""
     columns: tuple[ColumnChange, ...] = ()
+    """At most 20: first those that came, went or hold something else, then what has moved furthest."""
+    column_counts: dict[ColumnChangeKind, int] = {}
+    """How many columns changed in each way, told or not."""
 
 
 class ValidateRecord(Record, frozen=True, kw_only=True, tag="validate/1"):

@@ -87,7 +87,7 @@ def value_hashes(column: pd.Series[Any]) -> Hashes:
 
 def key_hashes(first: pd.Series[Any], second: pd.Series[Any]) -> tuple[Hashes, Hashes]:
     """(n,), (m,) Hashes of keys of two tables, of which none is missing; large whole numbers are told apart, which floats are not."""
-    first, second = map(_whole, alike(first, second))
+    first, second = map(whole, alike(first, second))
     if first.dtype.kind in "iu" and second.dtype.kind in "iu":
         return _whole_hashes(first), _whole_hashes(second)
     return value_hashes(first), value_hashes(second)
@@ -101,11 +101,12 @@ def alike(first: pd.Series[Any], second: pd.Series[Any]) -> tuple[pd.Series[Any]
 
 
 def _as_text(keys: pd.Series[Any]) -> pd.Series[Any]:
-    keys = _whole(keys)
+    keys = whole(keys)
     return keys.astype(object).where(keys.isna(), keys.astype(str))
 
 
-def _whole(keys: pd.Series[Any]) -> pd.Series[Any]:
+def whole(keys: pd.Series[Any]) -> pd.Series[Any]:
+    """Keys as whole numbers, if they are some."""
     # One missing key turns a column of whole numbers into floats.
     is_whole = keys.dtype.kind == "f" and ((keys.dropna() % 1 == 0) & (keys.dropna().abs() < _WIDEST)).all()
     return keys.astype("Int64") if is_whole else keys
@@ -115,8 +116,13 @@ def _whole_hashes(keys: pd.Series[Any]) -> Hashes:
     import numpy as np
     import pandas as pd
 
-    hashes: Hashes = pd.util.hash_array(keys.to_numpy(dtype=np.uint64 if keys.dtype.kind == "u" else np.int64))
-    return hashes
+    if keys.dtype.kind == "i":
+        signed: Hashes = pd.util.hash_array(keys.to_numpy(dtype=np.int64))
+        return signed
+    plain = keys.to_numpy(dtype=np.uint64)
+    unsigned: Hashes = pd.util.hash_array(plain)
+    unsigned[plain >= np.uint64(2**63)] ^= np.uint64(_MISSING)  # Their bits are those of negative numbers.
+    return unsigned
 
 
 def _listed(value: Any) -> str:

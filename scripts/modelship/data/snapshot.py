@@ -234,7 +234,8 @@ class Snapshot:
             return _hash(here) == output.md5
         listing = self._held_listing(output)
         if listing is None:
-            return here == self._top / output.path / within and _hash(self._top / output.path) == output.md5
+            folder = self._top / output.path
+            return here.resolve() == (folder / within).resolve() and _hash(folder) == output.md5
         entries = {here / name.relative_to(within): md5 for name, md5 in listing if name.is_relative_to(within)}
         files = [file for file in here.rglob("*") if file.is_file()] if here.is_dir() else [here]
         return set(files) == set(entries) and all(md5_of(file) == entries[file] for file in files)

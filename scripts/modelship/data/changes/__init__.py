@@ -1,0 +1,1 @@
+"""What a pull request changes in the tables: rows by key, columns, and what their values look like."""
