@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import unescape
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,7 @@ def structure(source: str) -> list[tuple[str, str]]:
 def shown(source: str) -> str:
     """The text that a reader sees outside of code: where GitHub looks for references."""
     html = re.sub(r"<(code|pre)>.*?</\1>", "", MARKDOWN.render(source), flags=re.DOTALL)
-    return re.sub(r"<[^>]*>", "", html).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    return unescape(re.sub(r"<[^>]*>", "", html))
 
 
 REFERENCE = re.compile(

@@ -18,6 +18,7 @@ from modelship.core.records import (
     Approval,
     Changes,
     Cohort,
+    ColumnChange,
     Example,
     Finding,
     Flips,
@@ -25,6 +26,7 @@ from modelship.core.records import (
     ModelCheck,
     Slices,
     SliceVerdict,
+    TableChange,
     TrainRecord,
     ValidateRecord,
     ValueChange,
@@ -56,6 +58,24 @@ from tests.unit.test_reporting_scenarios import (
 )
 
 
+def table_change(text: str, count: int = 1) -> TableChange:
+    """A changed table in which every string is `text`."""
+    return TableChange(
+        role="reference",
+        path=text,
+        path_before=text,
+        base=HEAD,
+        rows_before=60_000,
+        rows_after=65_000,
+        added=5_000,
+        removed=0,
+        changed=12,
+        sample_keys=(text, text),
+        columns=(ColumnChange(column=text, change="shifted", before=text[:4000], after=text[:4000]),) * count,
+        column_counts={"shifted": count},
+    )
+
+
 def hostile(text: str, count: int = 1) -> Records:
     """A run in which every string that a record can hold is `text`."""
     verdict = paired(text, 0.7437, 0.7226, 0.005, 0.004, reason=text, allowed=text, method=text)
@@ -74,6 +94,7 @@ def hostile(text: str, count: int = 1) -> Records:
             *(expectation(text, text, holds=False, arguments={text: text}, observed=text, sample_keys=(text,)),) * count,
             status="warn",
             summary=text,
+            changes=(table_change(text, count),) * 2,
         ),
         "train": trained(
             status="fail",

@@ -22,6 +22,7 @@ from modelship.core.records import (
     ValueChange,
 )
 from modelship.core.words import counted
+from modelship.reporting import data_changes
 from modelship.reporting.blocks import Block, Light, Log, MetricTable, Paragraph, Row, Section, Table, key_values
 from modelship.reporting.checks import Found, problem_line
 from modelship.reporting.inline import Code, Line, Link, line, prose
@@ -166,7 +167,7 @@ def broken_expectations(record: ValidateRecord | None, *, explains: bool) -> Sec
 
 
 def data(record: ValidateRecord | None, pulled: DvcPullRecord | None) -> Section | None:
-    """The tables, how many expectations hold, and what was pulled."""
+    """The tables, how many expectations hold, what has changed in them, and what was pulled."""
     expectations = _expectations(record)
     holding = [pair for pair in expectations if pair[1].holds]
     blocks: list[Block] = []
@@ -174,6 +175,9 @@ def data(record: ValidateRecord | None, pulled: DvcPullRecord | None) -> Section
     if record and record.tables:
         titles.append(f"{len(holding)} of {counted(len(expectations), 'expectation')} hold")
         blocks += [Paragraph(_table_line(table)) for table in record.tables]
+    if record and record.changes:
+        titles += data_changes.titles(record.changes)
+        blocks += data_changes.blocks(record.changes)
     if pulled and pulled.outputs:
         total = sum(output.bytes or 0 for output in pulled.outputs)
         titles.append(f"{counted(len(pulled.outputs), 'DVC output')} pulled")
