@@ -25,7 +25,8 @@ def main() -> None:
     os.chdir(target)
     git("init", "--quiet", "--initial-branch=main", ".")
     url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}"
-    git("remote", "add", "origin", url)
+    if not git("remote"):  # An earlier step may have checked out another commit here: its objects stay.
+        git("remote", "add", "origin", url)
     git("config", "--local", "gc.auto", "0")
     if os.environ["PERSIST"] == "true":
         git("config", "--local", f"url.{origin}.insteadOf", url)
