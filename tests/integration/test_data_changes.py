@@ -205,8 +205,8 @@ def test_a_table_in_a_folder_that_dvc_tracks(project: Project, is_elsewhere: boo
 
     old = "x,y\n" * 5
     base = commit(train=flights().to_csv(index=False), other=old)
-    for head, told in ((commit(other="x,z\n" * 7), 0), (commit(train=grown().to_csv(index=False)), 1)):
-        project.pull_request_event(base, head)
+    for tables, told in (({"other": "x,z\n" * 7}, 0), ({"train": grown().to_csv(index=False)}, 1)):
+        project.pull_request_event(base, commit(**tables))
         for folder in (project.directory / ".dvc" / "cache", project.directory.parent / "other-cache", project.directory / "data"):
             shutil.rmtree(folder, ignore_errors=True)
         assert project.run("dvc-pull").exit_code == 0

@@ -62,17 +62,18 @@ def compare(before: TableFile, after: TableFile, key: str | None) -> Differences
     headers = before.columns(), after.columns()
     shared = _shared(*headers)
     keys = _keys(before, after, key, shared)
-    walk = _Walk(before, after, [name for name in shared if name != key], None if isinstance(keys, str) else keys)
+    is_paired = not isinstance(keys, str)
+    changed, contents = _walk(before, after, [name for name in shared if name != key], with_contents=is_paired)
     found = [
         *(ColumnChange(column=clip(name, _MAX_NAME), change="added") for name in _only(headers[1], headers[0])),
         *(ColumnChange(column=clip(name, _MAX_NAME), change="removed") for name in _only(headers[0], headers[1])),
-        *walk.columns(),
+        *changed,
     ]
     counts = Counter(change.change for change in found)
     return Differences(
         rows_before=before.rows(),
         rows_after=after.rows(),
-        rows=keys if isinstance(keys, str) else walk.rows(key or ""),
+        rows=keys if isinstance(keys, str) else _row_changes(keys, contents, after, key or ""),
         columns=tuple(found[:MAX_COLUMNS]),
         counts={kind: counts[kind] for kind in _KINDS if counts[kind]},
     )
@@ -115,57 +116,52 @@ def _distinct(hashes: Hashes) -> int:
     return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + bool(len(ordered))
 
 
-class _Walk:
-    """One walk through the columns that both tables have."""
+def _walk(
+    before: TableFile, after: TableFile, names: Sequence[str], *, with_contents: bool
+) -> tuple[list[ColumnChange], tuple[Hashes, Hashes]]:
+    """The columns that hold something else now, and those whose values have moved, the furthest first; and hashes of all rows."""
+    retyped: list[ColumnChange] = []
+    shifted: list[tuple[float, ColumnChange]] = []
+    contents = (no_hashes(before.rows()), no_hashes(after.rows())) if with_contents else (no_hashes(0), no_hashes(0))
+    for (name, old), (_, new) in zip(_columns(before, names), _columns(after, names), strict=True):
+        told = clip(name, _MAX_NAME)
+        kinds = kind_of(old), kind_of(new)
+        if kinds[0] != kinds[1] and all(kinds):
+            retyped.append(ColumnChange(column=told, change="retyped", before=kinds[0], after=kinds[1]))
+        if not are_alike(*kinds):
+            continue
+        if with_contents:
+            contents = mix(contents[0], value_hashes(old)), mix(contents[1], value_hashes(new))
+        shift = find_shift(old, new, kinds[1] or kinds[0])
+        if shift:
+            change = ColumnChange(column=told, change="shifted", before=clip(shift.before), after=clip(shift.after))
+            shifted.append((shift.distance, change))
+    shifted.sort(key=lambda one: -one[0])
+    return [*retyped, *(change for _, change in shifted)], contents
 
-    def __init__(self, before: TableFile, after: TableFile, names: Sequence[str], keys: tuple[Hashes, Hashes] | None) -> None:
-        self._tables = before, after
-        self._names = names
-        self._keys = keys
-        self._contents = tuple(no_hashes(len(of_table)) for of_table in keys) if keys else ()
 
-    def columns(self) -> list[ColumnChange]:
-        """The columns that hold something else now, and those whose values have moved, the furthest first."""
-        retyped: list[ColumnChange] = []
-        shifted: list[tuple[float, ColumnChange]] = []
-        walks = (_columns(table, self._names) for table in self._tables)
-        for (name, old), (_, new) in zip(*walks, strict=True):
-            told = clip(name, _MAX_NAME)
-            kinds = kind_of(old), kind_of(new)
-            if kinds[0] != kinds[1] and all(kinds):
-                retyped.append(ColumnChange(column=told, change="retyped", before=kinds[0], after=kinds[1]))
-            if not are_alike(*kinds):
-                continue
-            self._contents = tuple(mix(rows, value_hashes(one)) for rows, one in zip(self._contents, (old, new), strict=False))
-            shift = find_shift(old, new, kinds[1] or kinds[0])
-            if shift:
-                change = ColumnChange(column=told, change="shifted", before=clip(shift.before), after=clip(shift.after))
-                shifted.append((shift.distance, change))
-        shifted.sort(key=lambda one: -one[0])
-        return [*retyped, *(change for _, change in shifted)]
+def _row_changes(keys: tuple[Hashes, Hashes], contents: tuple[Hashes, Hashes], after: TableFile, key: str) -> RowChanges:
+    import numpy as np
 
-    def rows(self, key: str) -> RowChanges:
-        """What became of rows, after the walk. The tables have keys."""
-        import numpy as np
+    order = np.argsort(keys[0])
+    ordered = keys[0][order]
+    places = np.searchsorted(ordered, keys[1])
+    places[places == len(ordered)] = 0
+    stayed = np.flatnonzero(ordered[places] == keys[1]) if len(ordered) else np.empty(0, dtype=np.intp)
+    changed = stayed[contents[0][order[places[stayed]]] != contents[1][stayed]]
+    return RowChanges(
+        added=len(keys[1]) - len(stayed),
+        removed=len(keys[0]) - len(stayed),
+        changed=len(changed),
+        sample_keys=_named(after, key, changed[:MAX_KEYS]),
+    )
 
-        assert self._keys
-        (old_keys, new_keys), (old, new) = self._keys, self._contents
-        order = np.argsort(old_keys)
-        ordered = old_keys[order]
-        places = np.searchsorted(ordered, new_keys)
-        places[places == len(ordered)] = 0
-        stayed = np.flatnonzero(ordered[places] == new_keys) if len(ordered) else np.empty(0, dtype=np.intp)
-        changed = stayed[old[order[places[stayed]]] != new[stayed]]
-        return RowChanges(
-            added=len(new_keys) - len(stayed),
-            removed=len(old_keys) - len(stayed),
-            changed=len(changed),
-            sample_keys=self._named(changed[:MAX_KEYS], key) if len(changed) else (),
-        )
 
-    def _named(self, rows: NDArray[np.intp], key: str) -> tuple[str, ...]:
-        keys = whole(self._tables[1].read([key])[key])
-        return tuple(clip(keys.iat[row], 100) for row in rows.tolist())
+def _named(table: TableFile, key: str, rows: NDArray[np.intp]) -> tuple[str, ...]:
+    if not len(rows):
+        return ()
+    keys = whole(table.read([key])[key])
+    return tuple(clip(keys.iat[row], 100) for row in rows.tolist())
 
 
 def _columns(table: TableFile, names: Sequence[str]) -> Iterator[tuple[str, pd.Series[Any]]]:
