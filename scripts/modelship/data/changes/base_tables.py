@@ -53,7 +53,7 @@ class BaseTables:
             workflow.say(f"Base {self.fork.point[:7]} has another {pair.path_before}")
             try:
                 snapshot.keep(pair.path_before)
-            except (AbsentError, ModelshipError) as error:
+            except (AbsentError, ModelshipError, OSError) as error:
                 workflow.say(f"It is left out: {error}")
 
     def changes(self) -> tuple[tuple[TableChange, ...], tuple[str, ...]]:
