@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from modelship.core.errors import BadInput
 from modelship.data.changes.columns import Shift, find_shift, kind_of, percent
 from modelship.data.changes.compare import MAX_COLUMNS, Differences, RowChanges, compare
-from modelship.data.reading import open_table
+from modelship.data.tables.opening import open_table
 
 
 def differences(
@@ -33,7 +35,7 @@ def differences(
             table.to_parquet(path, index=False)
         else:
             table.to_csv(path, index=False)
-        tables.append(open_table(path, path.name))
+        tables.append(open_table(path.name, folder))
     return compare(tables[0], tables[1], key)
 
 
@@ -148,7 +150,7 @@ def test_a_broken_table_is_bad_input(tmp_path: Path) -> None:
     flights().to_parquet(tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     with pytest.raises(BadInput, match=r"b\.parquet"):
-        compare(open_table(tmp_path / "a.parquet", "a.parquet"), open_table(tmp_path / "b.parquet", "b.parquet"), "id")
+        compare(open_table("a.parquet", tmp_path), open_table("b.parquet", tmp_path), "id")
 
 
 # Columns ----------------------------------------------------------------------------------------------------------------------------
@@ -164,9 +166,9 @@ def test_columns_that_came_went_and_hold_something_else(tmp_path: Path) -> None:
 
 
 def test_a_column_that_stands_twice_is_left_out(tmp_path: Path) -> None:
-    for name, header in (("a.csv", "id,x,x"), ("b.csv", "id,x,x")):
-        (tmp_path / name).write_text(f"{header}\n1,2,{name[0] == 'a'}\n")
-    found = compare(open_table(tmp_path / "a.csv", "a.csv"), open_table(tmp_path / "b.csv", "b.csv"), "id")
+    for name, value in (("a.parquet", 2), ("b.parquet", 3)):
+        pq.write_table(pa.table([[1], [value], [value]], names=["id", "x", "x"]), tmp_path / name)
+    found = compare(open_table("a.parquet", tmp_path), open_table("b.parquet", tmp_path), "id")
     assert (found.rows, found.columns) == (RowChanges(0, 0, 0, ()), ())
 
 

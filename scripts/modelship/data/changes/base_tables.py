@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -73,15 +73,15 @@ class BaseTables:
 
     def _compare(self, pair: Pair, snapshot: Snapshot) -> Iterator[TableChange]:
         from modelship.data.changes.compare import compare
-        from modelship.data.reading import open_table
+        from modelship.data.tables.opening import open_table
 
         here = self.git.directory / pair.path
         if not snapshot.holds(pair.path_before) or snapshot.is_same(pair.path_before, here):
             return
         fetched = scratch_folder() / PurePosixPath(pair.path_before).name
         snapshot.fetch(pair.path_before, fetched)
-        before = open_table(fetched, f"{pair.path_before} at {self.fork.point[:7]}")
-        found = compare(before, open_table(here, here.as_posix()), self.key)
+        before = replace(open_table(fetched.name, fetched.parent), name=f"{pair.path_before} at {self.fork.point[:7]}")
+        found = compare(before, open_table(pair.path, self.git.directory), self.key)
         told = None if isinstance(found.rows, str) else found.rows
         yield TableChange(
             role=pair.role,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from modelship.core.records import ColumnChange, ColumnChangeKind
 from modelship.data.changes.columns import are_alike, find_shift, kind_of
 from modelship.data.hashing import key_hashes, mix, no_hashes, value_hashes, whole
-from modelship.data.reading import TableFile
+from modelship.data.tables.reader import TableReader
 from modelship.data.validation import clip
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Differences:
     """How many columns there are of each kind of change."""
 
 
-def compare(before: TableFile, after: TableFile, key: str | None) -> Differences:
+def compare(before: TableReader, after: TableReader, key: str | None) -> Differences:
     """What differs. Contents are compared in the columns that both have with the same kind of values.
 
     Takes 24 bytes a row of each table beside the column that is being read. Raises BadInput for a table that cannot be read.
@@ -90,7 +90,7 @@ def _only(names: Sequence[str], others: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in known]
 
 
-def _keys(before: TableFile, after: TableFile, key: str | None, shared: Sequence[str]) -> tuple[Hashes, Hashes] | str:
+def _keys(before: TableReader, after: TableReader, key: str | None, shared: Sequence[str]) -> tuple[Hashes, Hashes] | str:
     """The hashes of both tables' keys, or why rows cannot be told by them."""
     if key is None:
         return "`data.key` names no column that tells rows apart"
@@ -117,7 +117,7 @@ def _distinct(hashes: Hashes) -> int:
 
 
 def _walk(
-    before: TableFile, after: TableFile, names: Sequence[str], *, with_contents: bool
+    before: TableReader, after: TableReader, names: Sequence[str], *, with_contents: bool
 ) -> tuple[list[ColumnChange], tuple[Hashes, Hashes]]:
     """The columns that hold something else now, and those whose values have moved, the furthest first; and hashes of all rows."""
     retyped: list[ColumnChange] = []
@@ -140,7 +140,7 @@ def _walk(
     return [*retyped, *(change for _, change in shifted)], contents
 
 
-def _row_changes(keys: tuple[Hashes, Hashes], contents: tuple[Hashes, Hashes], after: TableFile, key: str) -> RowChanges:
+def _row_changes(keys: tuple[Hashes, Hashes], contents: tuple[Hashes, Hashes], after: TableReader, key: str) -> RowChanges:
     import numpy as np
 
     order = np.argsort(keys[0])
@@ -157,14 +157,14 @@ def _row_changes(keys: tuple[Hashes, Hashes], contents: tuple[Hashes, Hashes], a
     )
 
 
-def _named(table: TableFile, key: str, rows: NDArray[np.intp]) -> tuple[str, ...]:
+def _named(table: TableReader, key: str, rows: NDArray[np.intp]) -> tuple[str, ...]:
     if not len(rows):
         return ()
     keys = whole(table.read([key])[key])
     return tuple(clip(keys.iat[row], 100) for row in rows.tolist())
 
 
-def _columns(table: TableFile, names: Sequence[str]) -> Iterator[tuple[str, pd.Series[Any]]]:
+def _columns(table: TableReader, names: Sequence[str]) -> Iterator[tuple[str, pd.Series[Any]]]:
     for piece in table.pieces(names):
         for name in names:
             if name in piece:
