@@ -147,12 +147,17 @@ def test_what_the_base_branch_got_meanwhile_is_not_the_pull_requests_doing(team:
     assert (change["role"], change["base"]) == ("current", team.base)
 
 
-def test_a_shallow_clone_fetches_the_base_commit(team: Team) -> None:
+@pytest.mark.parametrize("may_fetch", [True, False])
+def test_a_shallow_clone_has_or_fetches_the_base_commit(team: Team, may_fetch: bool) -> None:
+    """As a checkout leaves it, with a token to fetch more or, after one of the base commit, without."""
     head = team.table("train", grown())
     clone = Project(team.root.parent / "clone" / "repository")
     clone.directory.parent.mkdir()
     team.project.git("config", "uploadpack.allowAnySHA1InWant", "true")
     team.project.git("clone", "--quiet", "--depth=1", "--branch=change", team.root.as_uri(), str(clone.directory))
+    if not may_fetch:
+        clone.git("fetch", "--quiet", "--depth=1", "origin", team.base)
+        clone.git("remote", "remove", "origin")
     shutil.copytree(team.storage, clone.directory.parent / "storage")
     clone.pull_request_event(team.base, head)
     assert clone.run("dvc-pull").exit_code == 0

@@ -343,6 +343,17 @@ def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
         assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)) && " in value
 
 
+def test_the_base_commit_is_at_hand_where_the_history_is_not() -> None:
+    """Its tables are compared by steps that may not fetch: the next checkout takes over the folder, objects and all."""
+    steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
+    base, head = steps[:2]
+    assert base["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert base["continue-on-error"] is True
+    assert "path" not in {**base["with"], **head["with"]}
+    assert "!inputs.evaluate" in base["if"]
+    assert head["with"]["fetch-depth"] == "${{ inputs.evaluate && '0' || '1' }}"
+
+
 def _foreign(steps: list[dict[str, Any]]) -> set[str]:
     return {step["uses"] for step in steps if step.get("uses", "").startswith("actions/")}
 
