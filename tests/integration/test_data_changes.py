@@ -174,6 +174,15 @@ def test_at_a_terminal_the_work_tree_is_compared_with_where_the_branch_began(tea
     assert (change["base"], change["added"]) == (team.base, 3)
 
 
+def test_a_base_that_does_not_exist_is_bad_input_where_it_was_asked_for(team: Team) -> None:
+    for command in ("dvc-pull", "validate"):
+        assert team.project.run(command, "--base", "nowhere").exit_code == 2
+        assert "git knows no commit `nowhere`" in team.project.record(command)["summary"]
+    team.project.pull_request_event("0123456789" * 4, team.project.git("rev-parse", "HEAD"))
+    (notice,) = team.runs()["notices"]
+    assert "What changes in the data is not told" in notice
+
+
 def test_tables_in_git_and_a_path_that_moved(team: Team) -> None:
     team.project.write("modelship.yaml", CONFIG + DATA.replace("train.csv", "small.csv"))
     team.project.write("data/small.csv", grown().to_csv(index=False))

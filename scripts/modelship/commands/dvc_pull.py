@@ -9,7 +9,7 @@ import click
 
 from modelship.commands.frame import Result, Workspace, config_option, model_option, run
 from modelship.core import workflow
-from modelship.core.errors import BadInput, ExitCode
+from modelship.core.errors import ExitCode, ModelshipError
 from modelship.core.records import DvcPullRecord
 
 
@@ -54,7 +54,9 @@ def keep_base_tables(space: Workspace, credentials: str, base: str | None) -> No
 
     try:
         tables = find_base_tables(space.git, space.event, space.config_path, space.load(), space.overrides, base)
-    except BadInput as error:
+    except ModelshipError as error:
+        if base:
+            raise
         workflow.say(f"The base commit's tables are left out: {error}")
         return
     if tables:

@@ -15,7 +15,7 @@ from modelship.commands import frame
 from modelship.core import workflow
 from modelship.core.config import Data, LoadedConfig, TableSource
 from modelship.core.environments import need
-from modelship.core.errors import BadInput, ExitCode, Problem, bad_input
+from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem, bad_input
 from modelship.core.records import Expectation, TableChange, ValidateRecord
 from modelship.core.words import counted
 
@@ -210,7 +210,9 @@ def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> 
 
     try:
         tables = find_base_tables(space.git, space.event, space.config_path, loaded, space.overrides, base)
-    except BadInput as error:
+    except ModelshipError as error:
+        if base:
+            raise
         return (), (f"What changes in the data is not told: {error}",)
     if tables is None:
         return (), ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelship.core.records import ColumnChange, ColumnChangeKind, TableChange
-from modelship.core.words import counted
+from modelship.core.words import MINUS, clip, counted
 from modelship.reporting.blocks import Block, Paragraph, Row, Table
-from modelship.reporting.escape import clip
 from modelship.reporting.inline import Code, Inline, Line, line, prose
-from modelship.reporting.numbers import MINUS, NOTHING
+from modelship.reporting.numbers import NOTHING
 
 MAX_OPEN_COLUMNS = 20
 """Columns that a comment shows; the page shows all that are told."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from modelship.core import workflow
 from modelship.core.base_commit import Fork, config_at, find_fork
 from modelship.core.config import Config, LoadedConfig
-from modelship.core.errors import BadInput, ModelshipError
+from modelship.core.errors import ModelshipError
 from modelship.core.event import Event
 from modelship.core.git import Git
 from modelship.core.records import TableChange
@@ -63,27 +63,29 @@ class BaseTables:
         snapshot = self._snapshot(is_offline=True)
         for pair in self.pairs:
             try:
-                changes += self._compare(pair, snapshot)
+                change = self._compare(pair, snapshot)
             except AbsentError as error:
                 told = f"What changes in `{pair.path}` is not told: {error} as of base {self.fork.point[:7]}."
                 notices.append(f"{told} `modelship dvc-pull` fetches it from a remote that has it.")
-            except BadInput as error:
+            except ModelshipError as error:
                 notices.append(f"What changes in `{pair.path}` is not told: {error}")
+            else:
+                changes += [change] if change else []
         return tuple(changes), tuple(notices)
 
-    def _compare(self, pair: Pair, snapshot: Snapshot) -> Iterator[TableChange]:
+    def _compare(self, pair: Pair, snapshot: Snapshot) -> TableChange | None:
         from modelship.data.changes.compare import compare
         from modelship.data.tables.opening import open_table
 
         here = self.git.directory / pair.path
         if not snapshot.holds(pair.path_before) or snapshot.is_same(pair.path_before, here):
-            return
+            return None
         fetched = scratch_folder() / PurePosixPath(pair.path_before).name
         snapshot.fetch(pair.path_before, fetched)
         before = replace(open_table(fetched.name, fetched.parent), name=f"{pair.path_before} at {self.fork.point[:7]}")
         found = compare(before, open_table(pair.path, self.git.directory), self.key)
         told = None if isinstance(found.rows, str) else found.rows
-        yield TableChange(
+        return TableChange(
             role=pair.role,
             path=pair.path,
             path_before=pair.path_before if pair.path_before != pair.path else "",
@@ -100,9 +102,7 @@ class BaseTables:
         )
 
     def _snapshot(self, *, is_offline: bool = False) -> Snapshot:
-        storage = Storage(
-            self.remote, self.credentials, config_at=self.config_at, is_offline=is_offline, max_bytes=MAX_TABLE_BYTES
-        )  # fmt: skip
+        storage = Storage(self.remote, self.credentials, self.config_at, is_offline, MAX_TABLE_BYTES)
         return Snapshot(self.git, self.fork.point, storage)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from modelship.core.records import ColumnChange, ColumnChangeKind
+from modelship.core.words import brief
 from modelship.data.changes.columns import are_alike, find_shift, kind_of
 from modelship.data.hashing import key_hashes, mix, no_hashes, value_hashes, whole
 from modelship.data.tables.reader import TableReader
-from modelship.data.validation import clip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +65,8 @@ def compare(before: TableReader, after: TableReader, key: str | None) -> Differe
     is_paired = not isinstance(keys, str)
     changed, contents = _walk(before, after, [name for name in shared if name != key], with_contents=is_paired)
     found = [
-        *(ColumnChange(column=clip(name, _MAX_NAME), change="added") for name in _only(headers[1], headers[0])),
-        *(ColumnChange(column=clip(name, _MAX_NAME), change="removed") for name in _only(headers[0], headers[1])),
+        *(ColumnChange(column=brief(name, _MAX_NAME), change="added") for name in _only(headers[1], headers[0])),
+        *(ColumnChange(column=brief(name, _MAX_NAME), change="removed") for name in _only(headers[0], headers[1])),
         *changed,
     ]
     counts = Counter(change.change for change in found)
@@ -95,17 +95,17 @@ def _keys(before: TableReader, after: TableReader, key: str | None, shared: Sequ
     if key is None:
         return "`data.key` names no column that tells rows apart"
     if key not in shared:
-        return f"not both have one column `{clip(key, 80)}`"
+        return f"not both have one column `{brief(key, 80)}`"
     columns = before.read([key])[key], after.read([key])[key]
     for column, when in zip(columns, ("before", "now"), strict=True):
         missing = int(column.isna().sum())
         if missing:
-            return f"`{clip(key, 80)}` is missing in {missing:,} rows {when}"
+            return f"`{brief(key, 80)}` is missing in {missing:,} rows {when}"
     hashes = key_hashes(*columns)
     for found, when in zip(hashes, ("before", "now"), strict=True):
         repeated = len(found) - _distinct(found)
         if repeated:
-            return f"`{clip(key, 80)}` is repeated in {repeated:,} rows {when}"
+            return f"`{brief(key, 80)}` is repeated in {repeated:,} rows {when}"
     return hashes
 
 
@@ -124,7 +124,7 @@ def _walk(
     shifted: list[tuple[float, ColumnChange]] = []
     contents = (no_hashes(before.rows()), no_hashes(after.rows())) if with_contents else (no_hashes(0), no_hashes(0))
     for (name, old), (_, new) in zip(_columns(before, names), _columns(after, names), strict=True):
-        told = clip(name, _MAX_NAME)
+        told = brief(name, _MAX_NAME)
         kinds = kind_of(old), kind_of(new)
         if kinds[0] != kinds[1] and all(kinds):
             retyped.append(ColumnChange(column=told, change="retyped", before=kinds[0], after=kinds[1]))
@@ -134,7 +134,7 @@ def _walk(
             contents = mix(contents[0], value_hashes(old)), mix(contents[1], value_hashes(new))
         shift = find_shift(old, new, kinds[1] or kinds[0])
         if shift:
-            change = ColumnChange(column=told, change="shifted", before=clip(shift.before), after=clip(shift.after))
+            change = ColumnChange(column=told, change="shifted", before=brief(shift.before), after=brief(shift.after))
             shifted.append((shift.distance, change))
     shifted.sort(key=lambda one: -one[0])
     return [*retyped, *(change for _, change in shifted)], contents
@@ -161,7 +161,7 @@ def _named(table: TableReader, key: str, rows: NDArray[np.intp]) -> tuple[str, .
     if not len(rows):
         return ()
     keys = whole(table.read([key])[key])
-    return tuple(clip(keys.iat[row], 100) for row in rows.tolist())
+    return tuple(brief(keys.iat[row], 100) for row in rows.tolist())
 
 
 def _columns(table: TableReader, names: Sequence[str]) -> Iterator[tuple[str, pd.Series[Any]]]:
