@@ -16,6 +16,7 @@ from modelship.core.errors import bad_input, infrastructure
 
 MODULES = {
     "data": "great_expectations",
+    "drift": "evidently",
     "dvc": "dvc",
     "dvc-azure": "dvc_azure",
     "dvc-gs": "dvc_gs",
