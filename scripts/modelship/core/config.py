@@ -35,10 +35,7 @@ Margin = Annotated[float, Meta(ge=0)] | Percent
 Duration = Annotated[str, _text(r"[1-9][0-9]*[smh]", "Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
 Milliseconds = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(ms|s)", "Milliseconds or seconds: `50ms`, `2s`.")]
 Size = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)", "Bytes with a unit: `500kB`, `50MB`, `1.5GiB`.")]
-Share = (
-    Annotated[float, Meta(ge=0, le=1)]
-    | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share of the rows: `0.01` or `1%`.")]
-)
+Share = Annotated[float, Meta(ge=0, le=1)] | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share: `0.01` or `1%`.")]
 Effect = Literal["critical", "warning", "ignore"]
 """What a check does where it does not hold: it blocks, it warns, or it is not made at all."""
 Function = Annotated[
@@ -153,11 +150,22 @@ class Data(_Section, frozen=True, kw_only=True):
         return self.current if isinstance(self.current, str) else None
 
 
-class ColumnDrift(_Section, frozen=True, kw_only=True):
-    """How one column is compared."""
+class DriftMethod(_Section, frozen=True, kw_only=True):
+    """How two columns are compared."""
 
     method: Annotated[Name, Meta(description="The statistic, as Evidently names it.")] | None = None
-    threshold: Annotated[float, Meta(ge=0, description="From which distance on the column has drifted.")] | None = None
+    threshold: (
+        Annotated[
+            float,
+            Meta(ge=0, description="From which distance on a column has drifted; up to which p-value, where the method gives one."),
+        ]
+        | None
+    ) = None
+
+
+class ColumnDrift(DriftMethod, frozen=True, kw_only=True):
+    """How one column is compared."""
+
     kind: Annotated[Literal["numerical", "categorical"], Meta(description="What the values are; found out without it.")] | None = None
 
 
@@ -169,14 +177,16 @@ class Drift(_Section, frozen=True, kw_only=True):
         "verdict"
     )
     prediction: Annotated[str, Meta(description="The column with a model's predictions, where both tables have one.")] | None = None
-    numerical: Annotated[ColumnDrift, Meta(description="How numbers are compared.")] = ColumnDrift(method="wasserstein", threshold=0.1)
-    categorical: Annotated[ColumnDrift, Meta(description="How categories are compared.")] = ColumnDrift(
+    numerical: Annotated[DriftMethod, Meta(description="How numbers are compared.")] = DriftMethod(method="wasserstein", threshold=0.1)
+    categorical: Annotated[DriftMethod, Meta(description="How categories are compared.")] = DriftMethod(
         method="jensenshannon", threshold=0.1
     )
     columns: Annotated[
         dict[str, Literal["ignore"] | ColumnDrift], Meta(description="Columns to leave out (`ignore`) or to compare in their own way.")
     ] = {}
-    max_categories: Annotated[int, Meta(ge=2, description="Text with more different values than this is not compared.")] = 1000
+    max_categories: Annotated[
+        int, Meta(ge=2, le=100_000, description="Text with more different values than this is not compared.")
+    ] = 1000
     confidence: Annotated[float, Meta(ge=0.5, lt=1, description="The confidence of the verdict over all columns.")] = 0.95
     sample: Annotated[
         Annotated[int, Meta(ge=100)] | Literal["full"], Meta(description="How many rows of each table are compared; `full` for all.")

@@ -164,25 +164,29 @@ class ColumnDrift(_Part, frozen=True, kw_only=True):
     drifted: bool
     method: str
     """As Evidently names it."""
-    distance: float
+    distance: float | None = None
+    """How far apart the rows looked at are; None where the method gives a p-value alone."""
+    distance_error: float | None = None
+    """The standard error that sampling brings to `distance`; None where every row was looked at."""
     threshold: float
-    p_value: float | None = None
+    """Of `distance`, else of `p_value`."""
+    p_value: float
     """Of no change at all, corrected over the columns."""
     missing: tuple[float, float] = (0.0, 0.0)
     """Shares of rows without a value, of all rows."""
-    new_values: tuple[str, ...] = ()
-    """Some of the categories that the reference does not have."""
+    new_values: tuple[Text, ...] = ()
+    """Some of the categories that the reference does not have, the most frequent first."""
     new_value_count: int = 0
     new_value_rows: int = 0
     """How many rows of the current table hold one."""
     outside: int = 0
-    """How many numbers of the current table lie outside the reference's range."""
+    """How many numbers of the current table lie outside the reference's range; estimated where it was sampled."""
     reference_range: tuple[float, float] | None = None
-    labels: tuple[str, ...] = ()
+    labels: tuple[Text, ...] = ()
     """What `shares` speak of: categories, or the lower ends of equal bins."""
     shares: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     findings: tuple[Text, ...] = ()
-    """What a reader should know besides the distance: `4 new categories in 1.2 % of the rows`."""
+    """What a reader should know besides the distance: `4 new categories in 1.2% of the rows`."""
 
 
 class SkippedColumn(_Part, frozen=True, kw_only=True):
@@ -197,6 +201,8 @@ class DriftReportRecord(Record, frozen=True, kw_only=True, tag="drift-report/1")
     """Whether the current table looks like the reference."""
 
     tables: tuple[TableRead, ...] = ()
+    drift: bool | None = None
+    """Whether the tables differ, as configured: too many features, or the target or a prediction."""
     columns: tuple[ColumnDrift, ...] = ()
     """What drifted comes first."""
     skipped: tuple[SkippedColumn, ...] = ()
