@@ -113,6 +113,70 @@ OTHER_KINDS = {
 }
 
 
+DRIFT = {
+    "max-share": "20%",
+    "columns": {"temp": {"threshold": 0.2}, "wind": "ignore", "humid": {"method": "ks", "threshold": 0.05}},
+    "sample": 10_000,
+}
+LOOSENED_DRIFT = {
+    "share": ("max-share", 0.5, "loosens `drift.max-share`: 20% → 0.5"),
+    "threshold": ("numerical.threshold", 0.3, "loosens `drift.numerical.threshold`: 0.1 → 0.3"),
+    "method": ("numerical.method", "psi", "changes `drift.numerical.method`: wasserstein → psi"),
+    "column's threshold": ("columns.temp.threshold", 0.3, "loosens `drift.columns.temp.threshold`: 0.2 → 0.3"),
+    "p-value": ("columns.humid.threshold", 0.01, "loosens `drift.columns.humid.threshold`: 0.05 → 0.01"),
+    "no column": ("columns.temp", ABSENT, "changes `drift.columns.temp.threshold`: 0.2 → none"),
+    "ignored": ("columns.visib", "ignore", "loosens `drift.columns.visib`: none → ignore"),
+    "own method": ("columns.visib", {"method": "psi"}, "changes `drift.columns.visib.method`: none → psi"),
+    "target": ("target", "show", "loosens `drift.target`: verdict → show"),
+    "categories": ("max-categories", 5, "loosens `drift.max-categories`: 1000 → 5"),
+    "confidence": ("confidence", 0.99, "loosens `drift.confidence`: 0.95 → 0.99"),
+    "rows": ("sample", 100, "loosens `drift.sample`: 10000 → 100"),
+    "seed": ("seed", 7, "changes `drift.seed`: 0 → 7"),
+}
+TIGHTENED_DRIFT = {
+    "max-share": 0.1,
+    "numerical.threshold": 0.05,
+    "columns.temp.threshold": 0.1,
+    "columns.humid.threshold": 0.5,
+    "columns.wind": {"method": "psi", "threshold": 0.9},
+    "prediction": "p",
+    "max-categories": 2000,
+    "confidence": 0.9,
+    "sample": "full",
+    "severity": "critical",
+}
+
+
+def drift_findings(severity: str, key: str, value: Any) -> tuple[Finding, ...]:
+    base: dict[str, Any] = {**BASE, "drift": {**DRIFT, "severity": severity, "numerical": {"method": "wasserstein", "threshold": 0.1}}}
+    changed: dict[str, Any] = convert(to_builtins(base), dict)
+    *path, last = key.split(".")
+    section = changed["drift"]
+    for name in path:
+        section = section[name]
+    if value is ABSENT:
+        del section[last]
+    else:
+        section[last] = value
+    return guard(convert(base, Config), convert(changed, Config))
+
+
+@pytest.mark.parametrize(("key", "value", "text"), LOOSENED_DRIFT.values(), ids=LOOSENED_DRIFT.keys())
+def test_looser_drift_needs_approval_only_where_drift_blocks(key: str, value: Any, text: str) -> None:
+    assert drift_findings("critical", key, value) == (Finding(kind="policy", text=text, needs_approval=True),)
+    assert drift_findings("warning", key, value) == (Finding(kind="policy", text=text, needs_approval=False),)
+
+
+def test_drift_that_no_longer_blocks_needs_approval() -> None:
+    text = "loosens `drift.severity`: critical → warning"
+    assert drift_findings("critical", "severity", "warning") == (Finding(kind="policy", text=text, needs_approval=True),)
+
+
+@pytest.mark.parametrize(("key", "value"), TIGHTENED_DRIFT.items())
+def test_stricter_drift_is_no_finding(key: str, value: Any) -> None:
+    assert drift_findings("warning", key, value) == ()
+
+
 @pytest.mark.parametrize(("key", "value", "text"), LOOSENED.values(), ids=LOOSENED.keys())
 def test_what_loosens_the_policy_needs_approval(key: str, value: Any, text: str) -> None:
     found = guard(convert(BASE, Config), changed_config(key, value))

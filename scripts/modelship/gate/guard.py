@@ -15,6 +15,7 @@ import msgspec
 from modelship.core.config import CONFIG_NAME, Checks, Config, Limit, share_of
 from modelship.core.records import Approval, Finding, MetricVerdict, ValidateRecord
 from modelship.core.words import counted, general
+from modelship.data.drift.methods import METHODS
 from modelship.gate.directions import direction
 
 MOST = 20
@@ -81,7 +82,8 @@ def guard(
     if after is None:
         found.append(_finding("policy", f"leaves no valid `{_cut(name)}`: nothing could be judged after a merge"))
     else:
-        found += [*_metrics(before.gate.metrics or {}, after.gate.metrics or {}), *_keys(before, after), *_names(before, after)]
+        found += _metrics(before.gate.metrics or {}, after.gate.metrics or {})
+        found += [*_keys(before, after), *_drift(before, after), *_names(before, after)]
     found.sort(key=lambda finding: _GRAVITY[finding.kind])
     if len(found) > MOST:
         rest = f"changes {counted(len(found) - MOST + 1, 'more thing')} of what it is judged by"
@@ -269,6 +271,13 @@ _IS_LOOSER: dict[str, Callable[[Any, Any], bool]] = {
     "gate.failing-slice": lambda _, new: new == "warn",
     "evaluate.tolerance": lambda old, new: new > old,
     "gate.accept-regression": lambda old, new: _WHO_ACCEPTS.index(new) < _WHO_ACCEPTS.index(old),
+    "drift.max-share": lambda old, new: share_of(new) > share_of(old),
+    "drift.target": lambda _, new: new == "show",
+    "drift.max-categories": lambda old, new: new < old,
+    "drift.confidence": lambda old, new: new > old,
+    # Of fewer rows less is beyond chance.
+    "drift.sample": lambda old, new: new != "full" and (old == "full" or new < old),
+    "drift.severity": lambda _, new: new == "warning",
 }
 """Keys that can be tightened. Of all others that are guarded, what is not an addition needs approval."""
 
@@ -302,6 +311,31 @@ def _key(key: str, old: Any, new: Any) -> Finding | None:
     if old in (None, []) and key not in _NEVER_AN_ADDITION:
         return None
     return _changes(kind, "changes", key, "", old, new)
+
+
+def _drift(before: Config, after: Config) -> Iterator[Finding]:
+    """What drift is judged by. It is told, and needs approval where drift blocks."""
+    old, new = _flat(before), _flat(after)
+    for key in dict.fromkeys((*old, *new)):
+        if key.startswith("drift.") and old.get(key) != new.get(key):
+            found = _drift_key(key, old, new)
+            if found:
+                yield msgspec.structs.replace(found, needs_approval=before.drift.severity == "critical")
+
+
+def _drift_key(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Finding | None:
+    before, after = old.get(key), new.get(key)
+    section, _, last = key.rpartition(".")
+    if key.startswith("drift.columns.") and "ignore" in (before, after, old.get(section)):
+        # What was ignored can only be looked at more closely.
+        return _changes("policy", "loosens", key, "", before, after) if after == "ignore" else None
+    if last == "threshold" and before is not None and after is not None:
+        method = METHODS.get(str(new.get(f"{section}.method")))
+        is_looser = after > before if method is None or method.distance else after < before
+        return _changes("policy", "loosens", key, "", before, after) if is_looser else None
+    if key.startswith("drift.columns.") and after is not None:
+        return _changes("policy", "changes", key, "", before, after)
+    return _key(key, before, after)
 
 
 def _flat(config: Config) -> dict[str, Any]:
