@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "Look at a repository and write modelship.yaml and one workflow.",
     "dvc-pull": "Fetch the data that this commit names, verified.",
     "validate": "Check the data against its expectations.",
+    "drift-report": "Compare the current table with the reference, column by column.",
     "train": "Run the team's training and record what it produced.",
     "evaluate": "Score candidate and baseline on the same rows, and check the candidate.",
     "metric-gate": "Judge the candidate against the baseline.",

@@ -57,6 +57,12 @@ class RunDirectory:
         shutil.copyfile(source, target)
         return target
 
+    def keep(self, content: bytes, name: str) -> Path:
+        """Write a file beside the records, as `files/<name>`, whole or not at all."""
+        self.create()
+        _make_folder(self.path / "files")
+        return _replace(self.file(name), content)
+
     def file(self, name: str) -> Path:
         """Where the attached file `name` stands."""
         return self.path / "files" / name

@@ -1,0 +1,102 @@
+"""`modelship drift-report`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from modelship.commands import frame
+from modelship.core import workflow
+from modelship.core.config import fraction
+from modelship.core.environments import need
+from modelship.core.errors import ExitCode
+from modelship.core.records import ColumnDrift, DriftReportRecord, Status
+
+PAGE = "drift-report.html"
+
+
+@click.command("drift-report")
+@frame.config_option
+@frame.model_option
+@click.option("--reference", help="The table that the model learns from (key `data.reference`).")
+@click.option("--current", help="The table that is compared with it (key `data.current`).")
+@click.option("--target", help="The column that the model predicts (key `data.target`).")
+@click.option("--key", help="The column that names a row; it is not compared (key `data.key`).")
+@click.option("--prediction", help="The column with a model's predictions (key `drift.prediction`).")
+@click.option("--max-share", callback=frame.yaml_value, help="The share of features that may drift, as `30%` (key `drift.max-share`).")
+@click.option("--numerical", callback=frame.yaml_value, help="How numbers are compared, as `{method: psi}` (key `drift.numerical`).")
+@click.option("--categorical", callback=frame.yaml_value, help="How categories are compared, as YAML (key `drift.categorical`).")
+@click.option("--columns", callback=frame.yaml_value, help="Columns by themselves, as `{temp: ignore}` (key `drift.columns`).")
+@click.option("--sample", callback=frame.yaml_value, help="How many rows are compared, or `full` (key `drift.sample`).")
+@click.option("--severity", type=click.Choice(["warning", "critical"]), help="Whether drift blocks (key `drift.severity`).")
+def command(config: Path, model: str | None, **given: Any) -> NoReturn:
+    """Compare the current table with the reference, column by column.
+
+    Evidently measures a uniform sample and draws a page of it. Drift is shown and exits with 0, or with 1 where `drift.severity` is
+    critical.
+    """
+    of_data = ("reference", "current", "target", "key")
+    overrides = {f"{'data' if name in of_data else 'drift'}.{name.replace('_', '-')}": value for name, value in given.items()}
+    frame.run("drift-report", config, {"model": model, **overrides}, drift_report)
+
+
+def drift_report(space: frame.Workspace) -> frame.Result:
+    """Compare the two tables. Raises BadInput for what cannot be read or compared."""
+    need("drift")
+    from modelship.data.drift.methods import check_methods
+    from modelship.data.tables.opening import open_table
+
+    loaded = space.load()
+    check_methods(loaded)
+    reference, current = (open_table(loaded.require(f"data.{role}"), loaded.directory) for role in ("reference", "current"))
+    space.run_directory.file(PAGE).unlink(missing_ok=True)
+    started = time.monotonic()
+    workflow.say("Loading Evidently")
+    from modelship.data.drift import report
+
+    workflow.say(f"Evidently {report.evidently_version()}: {time.monotonic() - started:.1f} s")
+    with workflow.group(f"{current.name} against {reference.name}"):
+        found = report.compare(reference, current, loaded)
+        with workflow.commands_stopped():
+            workflow.say(found.sampling)
+            # A workflow's log folds them away; at a terminal what is as it was would push the verdict off the screen.
+            for column in found.columns:
+                if workflow.in_workflow() or column.drifted:
+                    workflow.say(_line(column))
+            for skipped in found.skipped:
+                if workflow.in_workflow():
+                    workflow.say(f"- {skipped.column}: not compared, {skipped.reason}")
+    page = space.run_directory.keep(report.page(found, loaded.config.model), PAGE)
+    status: Status = "pass" if not found.verdict.drift else "fail" if loaded.config.drift.severity == "critical" else "warn"
+    record = DriftReportRecord(
+        model=loaded.config.model,
+        status=status,
+        summary=report.summary(found),
+        tables=found.tables,
+        drift=found.verdict.drift,
+        columns=found.columns,
+        skipped=found.skipped,
+        share=found.verdict.share,
+        max_share=fraction(loaded.config.drift.max_share),
+        confidence=loaded.config.drift.confidence,
+        sampling=found.sampling,
+        page=page.relative_to(space.run_directory.path).as_posix(),
+    )
+    if found.verdict.drift:
+        workflow.annotate(
+            "error" if status == "fail" else "warning", loaded.problem(record.summary, at="drift"), "modelship drift-report"
+        )
+    outputs = {"drift": str(found.verdict.drift).lower()}
+    return frame.Result(record, ExitCode.VERDICT_NO if status == "fail" else ExitCode.PASS, outputs)
+
+
+def _line(column: ColumnDrift) -> str:
+    """One column as a line of the log."""
+    chance = f"p {column.p_value:.2g}" if column.p_value >= 1e-16 else "p < 1e-16"
+    value = chance if column.distance is None else f"{column.distance:.3f}, {chance}"
+    purpose = "" if column.purpose == "feature" else f" ({column.purpose})"
+    told = "".join(f" · {finding}" for finding in column.findings)
+    return f"{'✗' if column.drifted else '✓'} {column.column}{purpose} · {column.method} {value}, threshold {column.threshold:g}{told}"

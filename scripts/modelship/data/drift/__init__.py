@@ -1,0 +1,1 @@
+"""Whether one table looks like another: columns chosen, measured, judged and drawn."""
