@@ -10,7 +10,7 @@ import click
 
 from modelship.commands import frame
 from modelship.core import workflow
-from modelship.core.config import fraction
+from modelship.core.config import share_of
 from modelship.core.environments import need
 from modelship.core.errors import ExitCode
 from modelship.core.records import ColumnDrift, DriftReportRecord, Status
@@ -80,7 +80,7 @@ def drift_report(space: frame.Workspace) -> frame.Result:
         columns=found.columns,
         skipped=found.skipped,
         share=found.verdict.share,
-        max_share=fraction(loaded.config.drift.max_share),
+        max_share=share_of(loaded.config.drift.max_share),
         confidence=loaded.config.drift.confidence,
         sampling=found.sampling,
         page=page.relative_to(space.run_directory.path).as_posix(),

@@ -44,7 +44,7 @@ def same_categories(reference: NDArray[np.intp], current: NDArray[np.intp]) -> f
     from scipy.stats import chi2
 
     totals = reference + current
-    order = np.argsort(-totals, kind="stable")
+    order = np.lexsort((-reference, -totals))
     observed = np.stack([reference[order], current[order]]).astype(np.float64)
     shares = observed.sum(axis=1) / observed.sum()
     rare = totals[order] * shares.min() < FEWEST_EXPECTED

@@ -201,6 +201,6 @@ def _secured(page: str, heading: Sequence[str]) -> str:
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
     head = f'<head><meta http-equiv="Content-Security-Policy" content="{policy}"><title>Drift</title>'
-    told = "".join(f"<p>{html.escape(line)}</p>" for line in heading)
+    told = "".join(f"<p>{html.escape(''.join(map(_harmless, line)))}</p>" for line in heading)
     note = f'<div style="margin: 24px; font: 16px/1.5 sans-serif">{told}</div>'
     return page.replace("<head>", head, 1).replace("<body>", f"<body>{note}", 1)

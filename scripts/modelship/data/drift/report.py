@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from modelship.core.config import LoadedConfig, fraction
+from modelship.core.config import LoadedConfig, share_of
 from modelship.core.records import MAX_TEXT, ColumnDrift, SkippedColumn, TableRead
 from modelship.core.words import counted
 from modelship.data.drift import evidently_edge as evidently
@@ -55,7 +55,7 @@ def compare(reference: TableReader, current: TableReader, loaded: LoadedConfig) 
     verdict = judge(
         [_measured(column, *sides) for column in planned.columns],
         confidence=drift.confidence,
-        max_share=fraction(drift.max_share),
+        max_share=share_of(drift.max_share),
         purposes_decide=drift.target == "verdict",
     )
     by_name = {column.name: column for column in planned.columns}
