@@ -191,6 +191,13 @@ def test_a_time_zone_in_one_table_alone_is_bad_input() -> None:
     ]
 
 
+def test_a_problem_of_what_is_no_file_names_no_file() -> None:
+    with pytest.raises(BadInput) as caught:
+        match(Header("answer to `WAREHOUSE`", ("a", "a"), is_file=False), Header("holdout", ("a",)), configured())
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.message) == (None, "answer to `WAREHOUSE`: has more than one column `a`.")
+
+
 def test_every_problem_is_told_at_once() -> None:
     before = {"a": MEASURED, "b": MEASURED, "c": MEASURED}
     after = {"a": [float("inf"), *MEASURED[1:]], "b": pa.nulls(ROWS), "c": MEASURED}

@@ -40,6 +40,7 @@ class Header:
     name: str
     """What messages call the table."""
     columns: tuple[str, ...]
+    is_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Side:
     name: str
     """What messages call it."""
     profile: Profile
+    is_file: bool = True
 
     def facts(self, column: str) -> ColumnFacts:
         """What is exactly known of a column."""
@@ -124,9 +126,7 @@ def match(reference: Header, current: Header, loaded: LoadedConfig) -> Common:
 def plan(common: Common, reference: Side, current: Side, loaded: LoadedConfig) -> Plan:
     """Choose how each column is compared. Raises BadInput with every problem: no rows, a column that has no values, has become another
     type or holds infinite values, and nothing left to compare."""
-    problems = [
-        Problem("has no rows.", "Was it written completely?", side.name) for side in (reference, current) if not side.profile.rows
-    ]
+    problems = [_problem(side, "has no rows.", "Was it written completely?") for side in (reference, current) if not side.profile.rows]
     if problems:
         raise BadInput(*problems)
     compared: list[Column] = []
@@ -143,17 +143,17 @@ def plan(common: Common, reference: Side, current: Side, loaded: LoadedConfig) -
     if not compared:
         told = "; ".join(f"`{entry.column}`: {entry.reason}" for entry in skipped[:5])
         remedy = "Say in `drift.columns` how to compare one of them."
-        raise BadInput(Problem(f"has no column that could be compared with {reference.name} ({told}).", remedy, current.name))
+        raise BadInput(_problem(current, f"has no column that could be compared with {reference.name} ({told}).", remedy))
     return Plan(tuple(compared), tuple(skipped))
 
 
 def _repeated(header: Header) -> Iterator[Problem]:
     """It would be unclear which of two columns of one name is meant."""
     if not header.columns:
-        yield Problem("has no columns.", "Was it written completely?", header.name)
+        yield _problem(header, "has no columns.", "Was it written completely?")
     twice = [name for name, count in Counter(header.columns).items() if count > 1]
     if twice:
-        yield Problem(f"has more than one column {_names(twice)}.", "Give each column a name of its own.", header.name)
+        yield _problem(header, f"has more than one column {_names(twice)}.", "Give each column a name of its own.")
 
 
 def _unknown(reference: Header, current: Header, loaded: LoadedConfig) -> Iterator[Problem]:
@@ -175,13 +175,13 @@ def _unknown(reference: Header, current: Header, loaded: LoadedConfig) -> Iterat
 def _gone(reference: Header, current: Header, loaded: LoadedConfig) -> Iterator[Problem]:
     """What the reference has and the current table lacks."""
     if not set(reference.columns) & set(current.columns):
-        yield Problem(f"has no column in common with {reference.name}.", "Are these the right tables?", current.name)
+        yield _problem(current, f"has no column in common with {reference.name}.", "Are these the right tables?")
         return
     told = {loaded.config.data.target, loaded.config.drift.prediction, loaded.config.data.key}
     gone = [name for name in reference.columns if name not in current.columns and name not in told and not _is_ignored(name, loaded)]
     if gone:
         message = f"lacks {counted(len(gone), 'column')} of {reference.name}: {_names(gone)}."
-        yield Problem(message, f"Add what is missing, or {_ignore(gone[0])}", current.name)
+        yield _problem(current, message, f"Add what is missing, or {_ignore(gone[0])}")
 
 
 def _left_out(name: str, reference: Header, loaded: LoadedConfig) -> str:
@@ -215,20 +215,20 @@ def _check_values(name: str, reference: Side, current: Side) -> None:
         infinite = side.facts(name).infinite
         if infinite:
             message = f"`{name}` holds {counted(infinite, 'infinite value')}."
-            raise _Unfit("", Problem(message, f"Clean it, or {_ignore(name)}", side.name))
+            raise _Unfit("", _problem(side, message, f"Clean it, or {_ignore(name)}"))
         if side.missing(name) == side.profile.rows:
-            raise _Unfit("", Problem(f"`{name}` has no values at all.", f"Fill it, or {_ignore(name)}", side.name))
+            raise _Unfit("", _problem(side, f"`{name}` has no values at all.", f"Fill it, or {_ignore(name)}"))
     before, after = reference.family(name), current.family(name)
     if before != after:
         message = f"`{name}` is {_article(after)} here and {_article(before)} in {reference.name}."
-        raise _Unfit("", Problem(message, f"Give it one type, or {_ignore(name)}", current.name))
+        raise _Unfit("", _problem(current, message, f"Give it one type, or {_ignore(name)}"))
     if before == "nested":
         raise _Unfit(f"values of type {str(reference.values(name).type)[:_MOST_NAMED]}")
     zones = [getattr(side.values(name).type, "tz", None) for side in (reference, current)]
     if (zones[0] is None) != (zones[1] is None):
         told = [f"the time zone {zone}" if zone else "no time zone" for zone in zones]
         message = f"`{name}` has {told[1]} here and {told[0]} in {reference.name}."
-        raise _Unfit("", Problem(message, f"Write both in one, or {_ignore(name)}", current.name))
+        raise _Unfit("", _problem(current, message, f"Write both in one, or {_ignore(name)}"))
 
 
 def _kind(name: str, reference: Side, current: Side, asked: Kind | None, most: int) -> tuple[Kind, Values]:
@@ -239,7 +239,7 @@ def _kind(name: str, reference: Side, current: Side, asked: Kind | None, most: i
         raise _Unfit("time moves on by nature")
     if what == "text" and asked == "numerical":
         message = f"`{name}` is text and cannot be compared as numbers."
-        raise _Unfit("", Problem(message, "Remove its `kind`, or write numbers.", reference.name))
+        raise _Unfit("", _problem(reference, message, "Remove its `kind`, or write numbers."))
     kind: Kind = asked or "categorical" if what in ("text", "truth value") else asked or "numerical"
     values: Values
     if kind == "numerical":
@@ -254,7 +254,7 @@ def _kind(name: str, reference: Side, current: Side, asked: Kind | None, most: i
         values = categories(reference.values(name), current.values(name))
     for side, found in zip(sides, values.sides(), strict=True):
         if not len(found):
-            raise _Unfit("", Problem(f"`{name}` has no values among the rows sampled.", f"Sample more, or {_ignore(name)}", side.name))
+            raise _Unfit("", _problem(side, f"`{name}` has no values among the rows sampled.", f"Sample more, or {_ignore(name)}"))
     if _constant(values) and not any(side.missing(name) for side in sides):
         raise _Unfit("constant")
     return kind, values
@@ -287,6 +287,10 @@ def _constant(values: Values) -> bool:
     assert isinstance(values, Numbers)
     low = min(side.min() for side in values.sides())
     return bool(low == max(side.max() for side in values.sides()))
+
+
+def _problem(table: Header | Side, message: str, remedy: str) -> Problem:
+    return Problem(message, remedy, table.name) if table.is_file else Problem(f"{table.name}: {message}", remedy)
 
 
 def _is_ignored(name: str, loaded: LoadedConfig) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -101,7 +101,7 @@ def evidently_version() -> str:
 
 
 def _header(reader: TableReader) -> Header:
-    return Header(reader.name, tuple(reader.columns()))
+    return Header(reader.name, tuple(reader.columns()), reader.is_file)
 
 
 def _read(reader: TableReader, common: Common, loaded: LoadedConfig) -> Side:
@@ -109,7 +109,7 @@ def _read(reader: TableReader, common: Common, loaded: LoadedConfig) -> Side:
     drift = loaded.config.drift
     size = None if drift.sample == "full" else drift.sample
     found = profile(reader, common.columns, sample=size, seed=drift.seed, max_values=drift.max_categories)
-    return Side(reader.name, found)
+    return Side(reader.name, found, reader.is_file)
 
 
 def _measured(column: Column, reference: Side, current: Side) -> Measured:
@@ -167,7 +167,7 @@ def _range(column: Column, reference: Side) -> tuple[float, float] | None:
     if not isinstance(column.values, Numbers):
         return None
     facts, sampled = reference.facts(column.name), column.values.reference
-    if reference.family(column.name) != "number" or not isinstance(facts.minimum, int | float | Decimal):
+    if reference.family(column.name) != "number" or facts.minimum is None or isinstance(facts.minimum, timedelta):
         return float(sampled.min()), float(sampled.max())
     return float(facts.minimum), float(facts.maximum)
 
