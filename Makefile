@@ -52,9 +52,11 @@ e2e: node_modules ## The real workflows, run by act against a stateful GitHub AP
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py
 	@$(SCRATCH) $(PY) benchmarks/intervals.py
+	@$(SCRATCH) $(PY) benchmarks/drift.py
 
-calibration: ## Simulate how often the gate is wrong; half an hour.
+calibration: ## Simulate how often the gate and the drift report are wrong; half an hour.
 	@$(SCRATCH) $(PY) benchmarks/calibration.py
+	@$(SCRATCH) $(PY) benchmarks/drift_alarms.py
 
 mutation: ## Change the verdict code bit by bit, and see whether a test notices; an hour.
 	@$(SCRATCH) $(PY) benchmarks/mutation.py
