@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from modelship.core.config import LoadedConfig, parse_config
 from modelship.core.errors import BadInput
+from modelship.core.records import MAX_RECORD_BYTES, ColumnDrift, DriftReportRecord, encode
 from modelship.data.drift.columns import Common, Header, Plan, Side, match, plan
 from modelship.data.drift.methods import check_methods
 from modelship.data.drift.picture import LONGEST_LABEL, MOST_LABELS, picture
+from modelship.data.drift.report import LONGEST_NAME, MOST_COLUMNS, fitting
 from modelship.data.drift.values import Categories, Numbers, numbers
 from modelship.data.tables.profile import profile
 from modelship.data.tables.reader import MixedColumn, TableReader
@@ -367,3 +369,34 @@ def test_a_far_value_does_not_flatten_the_picture() -> None:
 def test_columns_are_compared_in_the_tables_order() -> None:
     common = match(Header("train", ("b", "a")), Header("holdout", ("a", "b", "c")), configured())
     assert common == Common(("b", "a"), common.skipped)
+
+
+# Records -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wide_table_fits_the_record() -> None:
+    shares = tuple([1 / 12] * 12)
+    columns = tuple(
+        ColumnDrift(
+            column=f"{number:05}{'x' * (LONGEST_NAME - 5)}",
+            kind="categorical",
+            drifted=number < 3000,
+            method="jensenshannon",
+            distance=0.123456789012345,
+            distance_error=0.123456789012345,
+            threshold=0.1,
+            p_value=1.23456789012345e-100,
+            new_values=tuple("y" * LONGEST_LABEL for _ in range(5)),
+            labels=tuple("z" * LONGEST_LABEL for _ in range(12)),
+            shares=(shares, shares),
+            findings=("500 new categories in 25% of the values",) * 3,
+        )
+        for number in range(5000)
+    )
+    told, notices = fitting(columns)
+    assert [column.column for column in told] == [column.column for column in columns[:MOST_COLUMNS]]
+    assert told[0] == columns[0]
+    assert (told[-1].labels, told[-1].distance) == ((), columns[0].distance)
+    assert notices == ("3,000 compared columns more than the record lists, of which 1,000 drifted",)
+    assert len(encode(DriftReportRecord(status="warn", summary="", columns=told))) < MAX_RECORD_BYTES
+    assert fitting(columns[:100]) == (columns[:100], ())

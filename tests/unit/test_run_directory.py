@@ -296,6 +296,30 @@ def test_linked_attachments_are_not_written_through(evidence: RunDirectory, tmp_
     assert [(path.name, path.read_text()) for path in elsewhere.iterdir()] == [("settings", "precious")]
 
 
+def test_an_attachment_is_kept_whole_and_dropped(evidence: RunDirectory) -> None:
+    assert evidence.keep(b"first", "page.html") == evidence.file("page.html")
+    evidence.keep(b"second", "page.html")
+    assert content(evidence)["files/page.html"] == b"second"
+    before = evidence.digest()
+    evidence.drop("page.html")
+    evidence.drop("page.html")
+    assert "files/page.html" not in content(evidence)
+    assert evidence.digest() != before
+
+
+def test_attachments_behind_a_link_are_neither_written_nor_dropped(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "page.html").write_text("mine")
+    directory = RunDirectory(tmp_path / ".modelship")
+    directory.create()
+    (directory.path / "files").symlink_to(outside)
+    directory.drop("page.html")
+    with pytest.raises(BadInput, match="is not a folder"):
+        directory.keep(b"page", "page.html")
+    assert (outside / "page.html").read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["train.json", "files/metrics.json", ".gitignore"])
 def test_a_linked_file_is_not_written_through(evidence: RunDirectory, tmp_path: Path, elsewhere: Path, name: str) -> None:
     ours = RunDirectory(tmp_path / ".modelship")

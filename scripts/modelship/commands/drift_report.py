@@ -52,7 +52,7 @@ def drift_report(space: frame.Workspace) -> frame.Result:
     loaded = space.load()
     check_methods(loaded)
     reference, current = (open_table(loaded.require(f"data.{role}"), loaded.directory) for role in ("reference", "current"))
-    space.run_directory.file(PAGE).unlink(missing_ok=True)
+    space.run_directory.drop(PAGE)
     started = time.monotonic()
     workflow.say("Loading Evidently")
     from modelship.data.drift import report
@@ -71,14 +71,16 @@ def drift_report(space: frame.Workspace) -> frame.Result:
                     workflow.say(f"- {skipped.column}: not compared, {skipped.reason}")
     page = space.run_directory.keep(report.page(found, loaded.config.model), PAGE)
     status: Status = "pass" if not found.verdict.drift else "fail" if loaded.config.drift.severity == "critical" else "warn"
+    columns, notices = report.fitting(found.columns)
     record = DriftReportRecord(
         model=loaded.config.model,
         status=status,
         summary=report.summary(found),
         tables=found.tables,
         drift=found.verdict.drift,
-        columns=found.columns,
-        skipped=found.skipped,
+        notices=notices,
+        columns=columns,
+        skipped=found.skipped[: report.MOST_COLUMNS],
         share=found.verdict.share,
         max_share=share_of(loaded.config.drift.max_share),
         confidence=loaded.config.drift.confidence,

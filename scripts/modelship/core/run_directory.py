@@ -63,6 +63,11 @@ class RunDirectory:
         _make_folder(self.path / "files")
         return _replace(self.file(name), content)
 
+    def drop(self, name: str) -> None:
+        """Forget an earlier run's attached file; behind a link it is none of ours."""
+        if not (self.path / "files").is_symlink():
+            self.file(name).unlink(missing_ok=True)
+
     def file(self, name: str) -> Path:
         """Where the attached file `name` stands."""
         return self.path / "files" / name

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
 from modelship.core.config import LoadedConfig, share_of
@@ -24,6 +25,10 @@ from modelship.data.tables.profile import profile
 if TYPE_CHECKING:
     from modelship.data.tables.reader import TableReader
 
+MOST_COLUMNS = 2_000
+"""In the record, which has a bounded size."""
+MOST_PICTURES = 200
+LONGEST_NAME = 100
 MOST_NEW_VALUES = 5
 MOST_NAMED = 3
 SHOWN = 0.01
@@ -68,6 +73,17 @@ def compare(reference: TableReader, current: TableReader, loaded: LoadedConfig) 
         compared=ordered,
         sampling=_sampling(*sides, drift.seed),
     )
+
+
+def fitting(columns: Sequence[ColumnDrift]) -> tuple[tuple[ColumnDrift, ...], tuple[str, ...]]:
+    """As many columns, and as many of them with shares, as a record holds, the first ones first; and a notice of what is left out."""
+    bare = (msgspec.structs.replace(column, labels=(), shares=((), ())) for column in columns[MOST_PICTURES:MOST_COLUMNS])
+    rest = columns[MOST_COLUMNS:]
+    if not rest:
+        return (*columns[:MOST_PICTURES], *bare), ()
+    drifted = sum(column.drifted for column in rest)
+    notice = f"{counted(len(rest), 'compared column')} more than the record lists, of which {drifted:,} drifted"
+    return (*columns[:MOST_PICTURES], *bare), (notice,)
 
 
 def summary(found: Comparison) -> str:
@@ -187,7 +203,7 @@ def _described(column: Column, judged: Judged, reference: Side, current: Side, s
     drawn, new = picture(column.values), _new(column, reference, current)
     error = evidently.sampling_error(column, sampled, seed) if distance and any(sampled) else None
     return ColumnDrift(
-        column=column.name[:MAX_TEXT],
+        column=column.name[:LONGEST_NAME],
         kind=column.kind,
         purpose=column.purpose,
         drifted=judged.drifted,
