@@ -250,6 +250,12 @@ def test_few_different_numbers_are_categories() -> None:
     }
 
 
+def test_a_method_for_numbers_alone_says_what_the_values_are() -> None:
+    table = {**GOOD, "five": pa.array(np.arange(ROWS) % 5)}
+    assert kinds(planned(table, table, "{columns: {five: {method: ks}}}"))["five"] == "numerical"
+    assert kinds(planned(table, table, "{columns: {five: {method: psi}}}"))["five"] == "categorical"
+
+
 def test_numbers_of_rows_are_left_out_and_wide_ones_are_not() -> None:
     draw = np.random.default_rng(0)
     count = 2000
@@ -266,8 +272,12 @@ def test_numbers_of_rows_are_left_out_and_wide_ones_are_not() -> None:
 
 
 def test_a_constant_is_left_out_only_where_it_stays_the_same() -> None:
-    assert reasons(planned({**GOOD, "one": [1.5] * ROWS}, {**GOOD, "one": [1.5] * ROWS})) == {"one": "constant"}
-    assert reasons(planned({**GOOD, "one": ["x"] * ROWS}, {**GOOD, "one": ["x"] * ROWS})) == {"one": "constant"}
+    assert reasons(planned({**GOOD, "one": [1.5] * ROWS}, {**GOOD, "one": [1.5] * ROWS})) == {
+        "one": "the same value in every row looked at"
+    }
+    assert reasons(planned({**GOOD, "one": ["x"] * ROWS}, {**GOOD, "one": ["x"] * ROWS})) == {
+        "one": "the same value in every row looked at"
+    }
     assert "one" in kinds(planned({**GOOD, "one": [1.5] * ROWS}, {**GOOD, "one": [2.5] * ROWS}))
     assert "one" in kinds(planned({**GOOD, "one": [1.5] * ROWS}, {**GOOD, "one": [1.5] * (ROWS - 1) + [None]}))
 
@@ -279,7 +289,9 @@ def test_nested_values_are_left_out() -> None:
 
 def test_nothing_to_compare_is_bad_input() -> None:
     (problem,) = refused({"one": [1] * ROWS}, {"one": [1] * ROWS})
-    assert problem.startswith("holdout: has no column that could be compared with train (`one`: constant).")
+    assert problem.startswith(
+        "holdout: has no column that could be compared with train (`one`: the same value in every row looked at)."
+    )
 
 
 def test_a_method_that_does_not_fit_the_column_is_bad_input() -> None:

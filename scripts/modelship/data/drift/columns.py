@@ -199,7 +199,7 @@ def _column(name: str, reference: Side, current: Side, loaded: LoadedConfig) -> 
     _check_values(name, reference, current)
     own = config.drift.columns.get(name)
     column = own if isinstance(own, ColumnDrift) else None
-    kind, values = _kind(name, reference, current, column.kind if column else None, config.drift.max_categories)
+    kind, values = _kind(name, reference, current, _asked(column), config.drift.max_categories)
     choice = choose(config.drift, kind, column)
     if kind not in METHODS[choice.method].kinds:
         # Named for the column itself: that of a kind was checked with the configuration.
@@ -207,6 +207,13 @@ def _column(name: str, reference: Side, current: Side, loaded: LoadedConfig) -> 
         fitting = ", ".join(f"`{method}`" for method, known in METHODS.items() if kind in known.kinds)
         raise _Unfit("", loaded.problem(message, f"Use one of {fitting}.", at=f"drift.columns.{name}"))
     return Column(name, kind, _purpose(name, loaded), choice, values)
+
+
+def _asked(column: ColumnDrift | None) -> Kind | None:
+    """As what the team wants a column compared: a method that is for numbers alone says so, too."""
+    if column is None or column.kind or column.method is None:
+        return column.kind if column else None
+    return "numerical" if METHODS[column.method].kinds == ("numerical",) else None
 
 
 def _check_values(name: str, reference: Side, current: Side) -> None:
@@ -239,7 +246,7 @@ def _kind(name: str, reference: Side, current: Side, asked: Kind | None, most: i
         raise _Unfit("time moves on by nature")
     if what == "text" and asked == "numerical":
         message = f"`{name}` is text and cannot be compared as numbers."
-        raise _Unfit("", _problem(reference, message, "Remove its `kind`, or write numbers."))
+        raise _Unfit("", _problem(reference, message, "Compare it by a method for categories, or write numbers."))
     kind: Kind = asked or "categorical" if what in ("text", "truth value") else asked or "numerical"
     values: Values
     if kind == "numerical":
@@ -256,7 +263,7 @@ def _kind(name: str, reference: Side, current: Side, asked: Kind | None, most: i
         if not len(found):
             raise _Unfit("", _problem(side, f"`{name}` has no values among the rows sampled.", f"Sample more, or {_ignore(name)}"))
     if _constant(values) and not any(side.missing(name) for side in sides):
-        raise _Unfit("constant")
+        raise _Unfit("the same value in every row looked at")
     return kind, values
 
 
