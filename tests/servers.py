@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -28,10 +28,14 @@ def free_port() -> int:
 
 @contextmanager
 def server(
-    command: Sequence[str | Path], url: str, log: Path, is_up: Callable[[], bool] | None = None, **environment: str
+    command: Sequence[str | Path],
+    url: str,
+    log: Path,
+    is_up: Callable[[], bool] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Run a server until the block ends; the block starts when it is up: without `is_up`, when `url` answers anything at all."""
-    variables = {**os.environ, **environment}
+    variables = {**os.environ, **(environment or {})}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, env=variables, start_new_session=True)
     try:
@@ -111,7 +115,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
     # Eight more processes, which nothing here uses and which take half of the time that the server needs to start.
     no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", **no_jobs) as url:
+    with server(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", environment=no_jobs) as url:
         yield url.removesuffix("/health")
 
 

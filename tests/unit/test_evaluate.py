@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelship.core.config import share_of, parse_config
+from modelship.core.config import parse_config
 from modelship.core.errors import BadInput
 from modelship.core.records import EvaluateRecord, LatencyMeasured, ModelCheck, encode, read_record
 from modelship.core.run_directory import RunDirectory
