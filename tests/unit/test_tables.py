@@ -402,6 +402,20 @@ def test_names_that_are_not_there_or_there_twice_are_refused(folder: Path) -> No
             reader.read(columns)
 
 
+@pytest.mark.parametrize("name", ["table.csv", "table.jsonl", "table.parquet", "table.arrow", "folder"])
+def test_no_columns_are_no_batches(folder: Path, name: str) -> None:
+    table = pa.table({"x": [1, 2]})
+    (folder / "folder").mkdir()
+    pq.write_table(table, folder / "table.parquet")
+    pq.write_table(table, folder / "folder" / "part.parquet")
+    table.to_pandas().to_csv(folder / "table.csv", index=False)
+    table.to_pandas().to_json(folder / "table.jsonl", orient="records", lines=True)
+    table.to_pandas().to_feather(folder / "table.arrow")
+    reader = open_table(name, folder)
+    assert (list(reader.batches([])), list(reader.read([])), reader.rows()) == ([], [], 2)
+    assert reader.read().to_dict("list") == {"x": [1, 2]}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [("table.xlsx", b"x", "suffix"), ("table.csv", b"", "is empty"), ("table.csv", None, "does not exist")],

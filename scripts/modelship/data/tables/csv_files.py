@@ -75,9 +75,8 @@ class CsvFile:
             arrays = [parse(values, field.type) for values, field in zip(batch.columns, chosen, strict=True)]
             if any(array is None for array in arrays):
                 raise ValueError("it was changed while it was read")
-            if columns:
-                typed = pa.RecordBatch.from_arrays(arrays, schema=chosen)
-                yield from (typed.slice(start, BATCH_ROWS) for start in range(0, typed.num_rows, BATCH_ROWS))
+            typed = pa.RecordBatch.from_arrays(arrays, schema=chosen)
+            yield from (typed.slice(start, BATCH_ROWS) for start in range(0, typed.num_rows, BATCH_ROWS))
 
     def mixed(self) -> Mapping[str, MixedColumn]:
         """Columns of text in which most values are numbers or times."""

@@ -66,7 +66,7 @@ class ParquetTable:
                     arrays = [
                         pa.repeat(pa.scalar(part.partition[field.name], field.type), batch.num_rows)
                         if field.name in part.partition
-                        else batch.column(field.name).cast(field.type)
+                        else _as(batch.column(field.name), field.type)
                         for field in schema
                     ]
                     yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -124,6 +124,11 @@ class ParquetTable:
 
         folders = self._parts[0].partition
         return [pa.field(name, pa.array([part.partition[name] for part in self._parts]).type) for name in folders]
+
+
+def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    # Arrow casts no type of an extension, not even to itself.
+    return values if values.type.equals(kind) else values.cast(kind)
 
 
 def mixed_text(storage: Any) -> dict[str, MixedColumn]:

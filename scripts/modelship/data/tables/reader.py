@@ -92,12 +92,14 @@ class TableReader:
             return self.storage.rows()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The given columns, or all, in the table's order of rows; memory is bounded whatever the table's size."""
+        """The given columns, or all, in the table's order of rows; memory is bounded. None without columns."""
         import pyarrow as pa
 
         names = self._checked(columns)
+        if not names:
+            return
         with self._explained():
-            kinds = {field.name: field.type for field in _without_views(self.storage.schema())} if names else {}
+            kinds = {field.name: field.type for field in _without_views(self.storage.schema())}
             for batch in self.storage.batches(names):
                 schema = pa.schema([pa.field(field.name, kinds[field.name]) for field in batch.schema])
                 yield batch if batch.schema.equals(schema) else batch.cast(schema)
@@ -110,9 +112,7 @@ class TableReader:
         with self._explained():
             schema = self.schema()
             table = pa.Table.from_batches(self.batches(names), pa.schema([schema.field(name) for name in names], schema.metadata))
-            # As pandas itself would store nothing but missing values.
-            whole = table.cast(pa.schema([_with_values(field) for field in table.schema], schema.metadata))
-            frame = whole.unify_dictionaries().to_pandas(date_as_object=False)
+            frame = _with_types(table).unify_dictionaries().to_pandas(date_as_object=False)
         named = any(name is not None for name in frame.index.names)
         return frame.reset_index(drop=not named)[names]
 
@@ -184,7 +184,11 @@ def _without_views(schema: pa.Schema) -> pa.Schema:
     return pa.schema(fields, schema.metadata)
 
 
-def _with_values(field: pa.Field) -> pa.Field:
+def _with_types(table: pa.Table) -> pa.Table:
+    """Columns without a value and without a type as pandas itself stores nothing but missing values."""
     import pyarrow as pa
 
-    return field.with_type(pa.float64()) if pa.types.is_null(field.type) else field
+    for place, field in enumerate(table.schema):
+        if pa.types.is_null(field.type):
+            table = table.set_column(place, field.with_type(pa.float64()), table.column(place).cast(pa.float64()))
+    return table
