@@ -443,6 +443,15 @@ def test_a_project_is_chosen_before_its_suites(make_repo: MakeRepo) -> None:
     assert repo.config().data.expectations == "gx"
 
 
+@pytest.mark.parametrize("suffix", [".pq", ".csv.gz", ".jsonl", ".ndjson.gz", ".arrow", ".feather"])
+def test_every_kind_of_file_that_is_read_may_be_a_table(make_repo: MakeRepo, suffix: str) -> None:
+    repo = make_repo({f"data/train{suffix}": "a", f"data/predictions{suffix}": "a"})
+    repo.init()
+    config = repo.config()
+    assert config.data.reference == f"data/train{suffix}"
+    assert config.train.predictions == (f"data/predictions{suffix}" if suffix in (".pq", ".csv.gz") else None)
+
+
 def test_expectations_that_cannot_be_read_are_said(make_repo: MakeRepo) -> None:
     repo = make_repo({"expectations.yaml": "roc: 1\n", "data/train.csv": "a\n"})
     assert "expectations.yaml:1: is neither a list" in left(repo.init())
