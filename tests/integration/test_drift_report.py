@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -312,6 +314,12 @@ def test_the_record_says_what_was_drawn_and_the_error_that_brings(report: Report
     assert abs((sampled.distance or 0) - (whole.distance or 0)) < 4 * sampled.distance_error
 
 
+def test_a_few_values_among_many_rows_have_no_stated_error(report: Report) -> None:
+    rare = flights(1).assign(temp=lambda table: table.temp.where(np.arange(ROWS) % 200 == 0))
+    run = report(rare, drift="{sample: 1500}")
+    assert (run.exit_code, run.column("temp").distance_error, run.column("temp").drifted) == (0, None, True)
+
+
 def test_the_stated_error_is_that_of_other_draws(report: Report) -> None:
     moved, before = flights(1, rows=9000, temp=np.random.default_rng(3).normal(55, 10, 9000)), flights(rows=8000)
     columns = "{wind: ignore, carrier: ignore, origin: ignore, late: ignore}"
@@ -367,6 +375,18 @@ def test_names_and_values_stay_text_in_a_browser(report: Report) -> None:
     assert html.escape("Drift in column 'category'", quote=False) in shown  # Evidently has drawn.
 
 
+def test_a_column_with_too_many_categories_for_the_page_is_compared_all_the_same(report: Report) -> None:
+    codes = {"code": [f"code {number // 2}" for number in range(12_000)]}
+    run = report(
+        pd.DataFrame(codes),
+        reference=pd.DataFrame(codes),
+        config="model: flights\ndata: {reference: train.parquet, current: holdout.parquet}\n",
+        drift="{sample: full, max-categories: 10000}",
+    )
+    assert (run.exit_code, run.column("code").distance) == (0, 0.0)
+    assert "The page shows 0 of 1 columns." in Path(".modelship", run.record.page).read_text(encoding="utf-8")
+
+
 def test_a_script_in_the_page_does_not_run(report: Report, tmp_path: Path) -> None:
     """Should a text ever get through, the browser still refuses it."""
     page = Path(".modelship", report().record.page).read_text(encoding="utf-8")
@@ -411,6 +431,19 @@ def test_inputs_come_from_the_environment(report: Report, tmp_path: Path) -> Non
     assert (run.exit_code, run.column("temp").method, run.column("temp").threshold) == (0, "psi", 0.2)
     assert "wind" in [entry.column for entry in run.record.skipped]
     assert re.search(r"drift<<(\S+)\nfalse\n\1\n", (tmp_path / "output").read_text())
+
+
+def test_a_table_may_be_a_query(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(sqlite3.connect("warehouse.db")) as database:
+        flights().to_sql("flights", database, index=False)
+    monkeypatch.setenv("WAREHOUSE", "sqlite:///warehouse.db")
+    query = "{query: 'select temp, carrier, late from flights', connection: WAREHOUSE}"
+    run = report(
+        config=f"model: flights\ndata: {{reference: {query}, current: holdout.parquet, key: id}}\n", drift="{columns: {late: ignore}}"
+    )
+    assert (run.exit_code, run.record.drift) == (0, False)
+    assert sorted(column.column for column in run.record.columns) == ["carrier", "temp"]
+    assert (run.record.tables[0].rows, "WAREHOUSE" in run.record.tables[0].source) == (ROWS, True)
 
 
 def test_an_earlier_page_is_gone_when_there_is_no_verdict(report: Report) -> None:

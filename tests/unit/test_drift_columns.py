@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelship.core.config import LoadedConfig, parse_config
@@ -25,6 +25,9 @@ from modelship.data.drift.report import LONGEST_NAME, MOST_COLUMNS, fitting
 from modelship.data.drift.values import Categories, Numbers, numbers
 from modelship.data.tables.profile import profile
 from modelship.data.tables.reader import MixedColumn, TableReader
+
+settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
+settings.load_profile("patient")
 
 ROWS = 60
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,6 +16,9 @@ from modelship.core.config import ColumnDrift, Drift, DriftMethod
 from modelship.data.drift.chance import corrected, largest_gap, same_categories, same_numbers, same_share
 from modelship.data.drift.methods import METHODS, Choice, choose
 from modelship.data.drift.verdict import LARGE, Judged, Measured, Verdict, judge
+
+settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
+settings.load_profile("patient")
 
 FAR = Choice("wasserstein", 0.1)
 TEST = Choice("ks", 0.05)

@@ -44,7 +44,7 @@ def test_durations(text: str, number: float) -> None:
         ("{latency: {single-row-p99: fast}}", "Allowed: milliseconds or seconds"),
         ("{max-model-size: 50}", "`evaluate.max-model-size`"),
         ("{predict: team.predict}", "Allowed: a module and a function in it"),
-        ("{invariance: [{column: a, allow: 200%}]}", "`evaluate.invariance[0].allow` is `200%`. Allowed: a share"),
+        ("{invariance: [{column: a, allow: 200%}]}", "`evaluate.invariance[0].allow` is `200%`. Allowed: a share: `0.01` or `1%`."),
         ("{directional: [{column: a, change: 1, expect: rise}]}", "`evaluate.directional[0].expect` is `rise`. Allowed: `decrease`"),
         (
             "{directional: [{column: a, change: 1, expct: increase}]}",

@@ -167,7 +167,7 @@ class ColumnDrift(_Part, frozen=True, kw_only=True):
     distance: float | None = None
     """How far apart the rows looked at are; None where the method gives a p-value alone."""
     distance_error: float | None = None
-    """The standard error that sampling brings to `distance`; None where every row was looked at."""
+    """The standard error that sampling brings to `distance`; None where every row was looked at, or too few values."""
     threshold: float
     """Of `distance`, else of `p_value`."""
     p_value: float

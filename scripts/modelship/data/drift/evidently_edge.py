@@ -43,12 +43,14 @@ def measure(column: Column) -> float:
     return _statistic(column, *column.values.sides())
 
 
-def sampling_error(column: Column, sampled: tuple[bool, bool], seed: int) -> float:
-    """The standard error of a distance that comes from drawing rows of those tables that were sampled.
+def sampling_error(column: Column, sampled: tuple[bool, bool], seed: int) -> float | None:
+    """The standard error of a distance that comes from drawing rows of those tables that were sampled; None for fewer than 20 values.
 
     Delete-a-group jackknife (Wolter 2007, Introduction to variance estimation, sec. 4.2): with each of G random tenths left out, the
     variance is (G - 1) / G times the sum of squared deviations.
     """
+    if min(map(len, column.values.sides())) < 2 * GROUPS:
+        return None
     draw = np.random.default_rng(seed)
     groups = [draw.permutation(len(side)) % GROUPS for side in column.values.sides()]
     without = []
