@@ -235,7 +235,7 @@ def test_a_dataset_that_is_nowhere_is_bad_input(tmp_path: Path, mlflow: str, mon
     client_library.set_tracking_uri(mlflow)
     client_library.set_experiment("tables")
     with client_library.start_run() as unsourced:
-        client_library.log_input(client_library.data.from_pandas(pd.DataFrame({"x": [1]}), name="train"))
+        client_library.log_input(client_library.data.from_pandas(pd.DataFrame({"x": [1]}), name="unsourced"))
     for run, said in ((logged(mlflow), "logged no dataset"), ("0" * 32, "knows no run"), (unsourced.info.run_id, "which is no file")):
         with pytest.raises(BadInput, match=said):
             dataset(run)

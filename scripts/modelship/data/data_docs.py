@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,7 +76,9 @@ def build(results: Sequence[TableResult]) -> bytes:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        page: str = view.env.from_string(_PAGE).render(tables=[_table(result) for result in results])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            page: str = view.env.from_string(_PAGE).render(tables=[_table(result) for result in results])
     finally:
         logger.setLevel(level)
     return page.encode()
@@ -129,12 +132,24 @@ def _result(outcome: Outcome) -> Any:
     shown = {name: value for name, value in outcome.result.result.items() if name not in _WITH_EVERY_ROW}
     if "element_count" not in shown:
         shown["unexpected_count"] = 0  # It counts values, and the renderer takes it for rows.
+    arguments = _plain(config.kwargs)
+    if config.kwargs.get("row_condition") is not None:
+        # Harmless text is no condition any more, and Great Expectations would take it apart.
+        arguments["row_condition"] = harmless(_condition(config.kwargs["row_condition"]))
+        arguments.pop("condition_parser", None)
     return core.ExpectationValidationResult(
         success=outcome.finding.entry.holds,
-        expectation_config=configuration(type=config.type, kwargs=_plain(config.kwargs), severity=config.severity.value),
+        expectation_config=configuration(type=config.type, kwargs=arguments, severity=config.severity.value),
         result=_plain(shown),
         exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
     )
+
+
+def _condition(value: Any) -> str:
+    """A row condition as a person would write it."""
+    known = importlib.import_module("great_expectations.expectations.row_conditions")
+    condition = known.deserialize_row_condition(value)
+    return condition if isinstance(condition, str) else str(getattr(condition, "pass_through_filter", None) or repr(condition))
 
 
 def _plain(value: Any) -> Any:
