@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -199,6 +199,13 @@ def test_truth_values_are_counted_by_their_usual_names() -> None:
         ),
         ([Decimal("1.50"), Decimal("-2.25")], None, "decimal128(3, 2)", Decimal("-2.25"), Decimal("1.50")),
         ([1.5, 2.5], pa.float32(), "float32", 1.5, 2.5),
+        (
+            [timedelta(minutes=3), None, timedelta(minutes=-1)],
+            pa.duration("s"),
+            "duration[s]",
+            timedelta(minutes=-1),
+            timedelta(minutes=3),
+        ),
         ([[1], None], None, "list<item: int64>", None, None),
         ([None, None], pa.null(), "null", None, None),
         ([None, None], pa.timestamp("us"), "timestamp", None, None),

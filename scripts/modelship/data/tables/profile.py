@@ -165,11 +165,14 @@ class _Column:
 
     def _measure(self, values: pa.Array) -> None:
         import numpy as np
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         if not self._is_number:
-            found = pc.min_max(_decode(values))
-            self._widen(found["min"].as_py(), found["max"].as_py())
+            plain = _decode(values)
+            # Arrow orders no durations, but the numbers that they are.
+            found = pc.min_max(plain.cast(pa.int64()) if pa.types.is_duration(plain.type) else plain)
+            self._widen(*(found[end].cast(plain.type).as_py() for end in ("min", "max")))
             return
         # NumPy takes a tenth of Arrow's time.
         numbers = _decode(values).drop_null().to_numpy()
