@@ -23,6 +23,8 @@ from modelship.data.tables.opening import open_table
 from modelship.data.validation import Expectations, Table, TableResult
 from tests.integration.test_expectation_catalog import CASES, COLUMNS
 
+PAGE = Path(".modelship", "files", "data-docs.html")
+
 BUILT_OF = {
     "html",
     "head",
@@ -174,14 +176,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_it_is_written_where_something_fails_or_when_asked(folder: Path, limit: int, options: tuple[str, ...], written: bool) -> None:
-    (folder / ".modelship").mkdir()
-    page = folder / ".modelship" / "data-docs.html"
+    page = folder / PAGE
+    page.parent.mkdir(parents=True)
     page.write_text("an earlier run's")
     (folder / "e.yaml").write_text(f"- expect_column_values_to_be_between: {{column: x, max_value: {limit}}}\n")
     CliRunner().invoke(modelship, ["validate", *options])
     record = read_record(folder / ".modelship" / "validate.json", "validate")
     assert isinstance(record, ValidateRecord)
-    assert (record.data_docs, page.exists()) == (("data-docs.html", True) if written else ("", False))
+    assert (record.data_docs, page.exists()) == (("files/data-docs.html", True) if written else ("", False))
     assert not written or "values must be less than or equal to" in page.read_text(encoding="utf-8")
 
 
@@ -189,8 +191,8 @@ def test_what_great_expectations_does_not_know_is_on_it(folder: Path) -> None:
     pq.write_table(pa.table({"id": [1, 1], "x": [1, 2]}), folder / "t.parquet")
     (folder / "e.yaml").write_text("- expect_column_values_to_be_between: {column: x, max_value: 5}\n")
     CliRunner().invoke(modelship, ["validate"])
-    page = Parsed((folder / ".modelship" / "data-docs.html").read_text(encoding="utf-8"))
+    page = Parsed((folder / PAGE).read_text(encoding="utf-8"))
     assert "key_is_unique" in page.text
     pq.write_table(pa.table({"id": pa.array([], pa.int64())}), folder / "t.parquet")
     CliRunner().invoke(modelship, ["validate"])
-    assert "table_has_rows" in (folder / ".modelship" / "data-docs.html").read_text(encoding="utf-8")
+    assert "table_has_rows" in (folder / PAGE).read_text(encoding="utf-8")

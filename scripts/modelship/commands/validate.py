@@ -44,7 +44,7 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
     type=click.Choice(["failing", "always", "never"]),
     default="failing",
     show_default=True,
-    help="When to write Great Expectations' Data Docs to .modelship/data-docs.html.",
+    help="When to write Great Expectations' Data Docs to .modelship/files/data-docs.html.",
 )
 @click.option(
     "--suggest",
@@ -99,7 +99,7 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
     from modelship.data import data_docs, validation
     from modelship.data.expectations import read_expectations
 
-    (space.run_directory.path / data_docs.NAME).unlink(missing_ok=True)
+    space.run_directory.drop(data_docs.NAME)
     loaded = space.load()
     tables = _tables(loaded)
     path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
@@ -114,9 +114,11 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
     if problems:
         raise BadInput(*problems)
     _annotate(results)
-    documented = when == "always" or (when == "failing" and any(result.failing for result in results))
-    if documented:
-        workflow.say(f"Data Docs: {space.run_directory.put(data_docs.NAME, data_docs.build(results))}")
+    page = ""
+    if when == "always" or (when == "failing" and any(result.failing for result in results)):
+        written = space.run_directory.keep(data_docs.build(results), data_docs.NAME)
+        workflow.say(f"Data Docs: {written}")
+        page = written.relative_to(space.run_directory.path).as_posix()
     changes, not_told = _changes(space, loaded, base)
     record = ValidateRecord(
         model=loaded.config.model,
@@ -124,7 +126,7 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
         summary=validation.summary(results, len(specs)),
         notices=(*validation.notices(results, len(specs)), *not_told),
         tables=tuple(result.validation for result in results),
-        data_docs=data_docs.NAME if documented else "",
+        data_docs=page,
         changes=changes,
     )
     return frame.Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
