@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 
 from modelship.core.records import (
+    RECORDS,
     Acceptance,
     Approval,
     Changes,
     Cohort,
     ColumnChange,
+    DriftReportRecord,
     Example,
     Finding,
     Flips,
@@ -379,3 +381,20 @@ def test_a_report_of_nothing_is_a_failure() -> None:
     assert HEAD[:7] in markdown.render_comment(report)
     assert "nothing was checked" in html.render_page(report)
     assert "✗ flight-delay: nothing was checked" in terminal.render(report)
+
+
+def test_every_command_that_ends_without_a_verdict_has_a_headline_of_its_own() -> None:
+    names, headlines = list(RECORDS), set()
+    for place, name in enumerate(names):
+        before = {earlier: RECORDS[earlier](status="pass", summary="all is well") for earlier in names[:place]}
+        report = report_on({**before, name: RECORDS[name](status="error", summary="the disk is full")})
+        assert report.conclusion == "failure"
+        headlines.add(report.headline)
+    assert len(headlines) == len(names)
+
+
+def test_drift_that_blocks_is_the_headline() -> None:
+    record = DriftReportRecord(status="fail", drift=True, summary="drift: 1 of 1 feature drifted (hour)")
+    report = report_on({"drift-report": record})
+    assert (report.conclusion, report.headline) == ("failure", "the data has drifted")
+    assert "Drift: 1 of 1 feature drifted (hour)." in plain(report.cause)

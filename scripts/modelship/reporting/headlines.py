@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from modelship.core.records import EvaluateRecord, MetricGateRecord, MetricVerdict, SliceVerdict, TrainRecord, ValidateRecord
+from modelship.core.records import (
+    DriftReportRecord,
+    EvaluateRecord,
+    MetricGateRecord,
+    MetricVerdict,
+    SliceVerdict,
+    TrainRecord,
+    ValidateRecord,
+)
 from modelship.core.words import counted
 from modelship.reporting.checks import Check, Found, first_blocking
 from modelship.reporting.inline import Code, Line, Strong, line, prose
@@ -70,6 +78,8 @@ def _blocked_headline(check: Check, record: Found) -> str:
             expectations = [one for table in record.tables for one in table.expectations]
             broken = sum(not one.holds and one.severity == "critical" for one in expectations)
             return f"data breaks {counted(broken, 'expectation')}" if broken else "data is not what it should be"
+        case DriftReportRecord(status="fail"):
+            return "the data has drifted"
         case TrainRecord(exit_status=int(status)) if status != 0:
             return f"training was ended by signal {-status}" if status < 0 else "training failed"
         case EvaluateRecord(status="fail"):
@@ -87,6 +97,7 @@ def _blocked_headline(check: Check, record: Found) -> str:
 _WITHOUT_VERDICT = {
     "dvc-pull": "the data could not be pulled",
     "validate": "the data could not be validated",
+    "drift-report": "drift could not be measured",
     "train": "the model could not be trained",
     "evaluate": "the model could not be scored",
     "metric-gate": "the model was not judged",
