@@ -332,7 +332,8 @@ def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
     fetches = names.index("Fetch the baseline's model")
     assert steps[fetches]["with"]["fetch-baseline"] == "true"
     # Nothing of the pull request has run when that step sees credentials.
-    assert {step.get("uses") for step in steps[:fetches]} <= {"$/actions/dvc-pull", "$/actions/validate", *_foreign(steps)}
+    before = {"$/actions/dvc-pull", "$/actions/validate", "$/actions/drift-report", *_foreign(steps)}
+    assert {step.get("uses") for step in steps[:fetches]} <= before
     assert not any("run" in step for step in steps[:fetches])
     others = [step for step in steps if step is not steps[fetches]]
     given = [str(value) for step in others for value in {**step.get("with", {}), **step.get("env", {})}.values()]
@@ -352,6 +353,21 @@ def test_the_base_commit_is_at_hand_where_the_history_is_not() -> None:
     assert "path" not in {**base["with"], **head["with"]}
     assert "!inputs.evaluate" in base["if"]
     assert head["with"]["fetch-depth"] == "${{ inputs.evaluate && '0' || '1' }}"
+
+
+def test_the_evidence_is_that_of_the_last_step_that_wrote_any() -> None:
+    """Whatever fails: the digest that is promised is that of the run directory as it is handed over."""
+    train = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]
+    writes = [
+        step["id"]
+        for step in train["steps"]
+        if step.get("uses", "").startswith("$/") and "fetch-baseline" not in step["with"]  # which hands on a model
+    ]
+    last_first = " || ".join(f"steps.{step}.outputs.evidence-digest" for step in reversed(writes))
+    assert train["outputs"]["evidence-digest"] == f"${{{{ {last_first} }}}}"
+    (hands_over,) = (step for step in train["steps"] if "upload-artifact@" in step.get("uses", ""))
+    assert hands_over["if"] == "always()"
+    assert hands_over["with"]["name"] == f"modelship-evidence-${{{{ {last_first} }}}}"
 
 
 def _foreign(steps: list[dict[str, Any]]) -> set[str]:

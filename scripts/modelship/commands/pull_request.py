@@ -29,6 +29,13 @@ Inputs = Mapping[str, str | None]
 @click.option("--dvc-pull", type=bool, default=True, show_default=True, help="Whether to fetch data, where the repository uses DVC.")
 @click.option("--validate", type=bool, default=True, show_default=True, help="Whether to check the data.")
 @click.option(
+    "--drift",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Whether to compare the current table with the reference, column by column.",
+)
+@click.option(
     "--evaluate",
     type=bool,
     default=False,
@@ -44,6 +51,7 @@ def command(
     config: Path,
     dvc_pull: bool,
     validate: bool,
+    drift: bool,
     evaluate: bool,
     base: str | None,
     tracking_uri: str | None,
@@ -64,15 +72,22 @@ def command(
         baseline: Mapping[str, str] = {}
         if dvc_pull and find_dvc_root(config.parent):
             steps.take("dvc-pull", {"CREDENTIALS": credentials, "BASE": base, "BASE_TABLES": str(validate).lower()})
-        if validate:
-            steps.take("validate", {"BASE": base})
+        about_data: dict[str, Inputs] = {
+            **({"validate": {"BASE": base}} if validate else {}),
+            **({"drift-report": {}} if drift else {}),
+        }
+        for name, inputs in about_data.items():
+            steps.take(name, inputs)
         if evaluate:
             # Before training: credentials and code that nobody has reviewed never meet.
             baseline = steps.take("evaluate", {"FETCH_BASELINE": "true", "BASELINE_MODEL": f"{folder}/model", **found_by})
         # Training gets no tracking server: what is not merged yet is not logged.
         trained = steps.take("train", may_see_tracking=False)
-        if validate and trained.get("tables-changed") == "true":
-            steps.take("validate", {"BASE": base})
+        if trained.get("tables-changed") == "true":
+            for name in about_data:
+                _forget(config, name)
+            for name, inputs in about_data.items():
+                steps.take(name, inputs)
         if evaluate:
             fetched = {"BASELINE_MODEL": baseline.get("baseline-model"), "BASELINE_DIGEST": baseline.get("baseline-digest")}
             steps.take("evaluate", fetched, may_see_tracking=False)
