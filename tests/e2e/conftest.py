@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from .act import Progress, Run
+from .github import MAINTAINER
+from .team import Team, make_template
 from .world import World
 
 
@@ -29,3 +31,13 @@ def baseline(world: World) -> Run:
     run = world.run_push()
     assert run.succeeded, run.log
     return run
+
+
+@pytest.fixture(scope="session")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """The small team's repository on a GitHub of its own."""
+    template = tmp_path_factory.mktemp("team") / "template"
+    make_template(template)
+    with World(template=template, name="small", progress=report) as world:
+        world.github.grant(MAINTAINER, "maintain")
+        yield Team(world)

@@ -4,100 +4,27 @@ The team's repository is `small-team`, which trains in no time.
 """
 
 import json
-import math
-import random
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .act import Run
-from .conftest import report
 from .demo import BLOCKED, PASSED
-from .github import DEVELOPER, MAINTAINER, STRANGER, PullRequest
+from .github import DEVELOPER, MAINTAINER, STRANGER
 from .markdown import plain
-from .moment import Moment, after
-from .world import ACCEPT, CHECKOUT, Edit, World
+from .moment import Moment
+from .team import EVALUATED, IS_BLOCKED, ONE_STEP, PASSES, SECRETS, UNSURE, Team, conclusions, record
 
 pytestmark = pytest.mark.xdist_group("small team")
 
 LABEL = "modelship-approved"
-UNSURE = "🟡"
 
 #: Where the team's code looks around.
 WHERE = ("train", "evaluate")
 
-MODEL, EVALUATED, ONE_STEP = (f".github/workflows/{name}.yml" for name in ("model", "evaluated", "one-step"))
-
-#: What must not reach code that nobody has reviewed.
-SECRETS = {
-    "DVC_CREDENTIALS": "AWS_SECRET_ACCESS_KEY=canary-of-the-storage",
-    "MLFLOW_USERNAME": "canary-of-the-name",
-    "MLFLOW_PASSWORD": "canary-of-the-password",
-}
-
 #: An edit of params.yaml that makes every answer the same.
 WORSE = ("slope: 0.5", "slope: 0.0")
-
-
-@dataclass(frozen=True)
-class Team:
-    """The small team's repository on GitHub."""
-
-    world: World
-
-    def propose(self, branch: str, files: dict[str, Edit], workflow: str = MODEL) -> tuple[PullRequest, Moment]:
-        """Open a pull request and run the workflow for it."""
-        pull = self.world.open_pull_request(branch, files, branch)
-        return pull, self.run(pull, workflow, action="opened")
-
-    def push(self, pull: PullRequest, files: dict[str, Edit], workflow: str = MODEL) -> Moment:
-        """Push one more commit to a pull request and run the workflow for it."""
-        self.world.push(files, "One more", branch=pull.branch)
-        return self.run(pull, workflow)
-
-    def run(self, pull: PullRequest, workflow: str = MODEL, **options: Any) -> Moment:
-        """Run the workflow for the pull request's head: again, if it has been run before."""
-        return after(self.world, pull, self.world.run_pull_request(pull, workflow=workflow, secrets=SECRETS, **options))
-
-    def seen(self, run: Run, where: str) -> str:
-        """All that the team's code could see of environments in a run; it must have looked."""
-        found = sorted((self.world.folder / "home" / "seen").glob(f"{run.id}-{where}-*.json"))
-        assert found, run.log
-        return "\n".join(path.read_text(encoding="utf-8") for path in found)
-
-
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    template = tmp_path_factory.mktemp("team") / "template"
-    shutil.copytree(Path(__file__).parent / "small-team", template)
-    shutil.copy(CHECKOUT / "template-repo" / ACCEPT, template / ACCEPT)
-    # The same files as the template's, so that the packages are downloaded once for all tests.
-    for requirements in (CHECKOUT / "template-repo").glob("requirements*.txt"):
-        shutil.copyfile(requirements, template / requirements.name)
-    (template / "holdout.csv").write_text(holdout(), encoding="utf-8")
-    home = {"HOME": str(template.parent)}
-    subprocess.run([sys.executable, "-I", "flights.py"], cwd=template, env=home, check=True)
-    with World(template=template, name="small", progress=report) as world:
-        world.github.grant(MAINTAINER, "maintain")
-        yield Team(world)
-
-
-def holdout() -> str:
-    """A thousand flights as CSV, the evening's late more often."""
-    chance = random.Random(0)
-    rows = []
-    for flight in range(1000):
-        hour, carrier = chance.randrange(5, 24), chance.choice(["AA", "DL", "EV"])
-        is_late = chance.random() < 1 / (1 + math.exp(-0.5 * (hour - 14)))
-        rows.append(f"{flight},{hour},{carrier},{int(is_late)}")
-    return "\n".join(["flight_id,hour,carrier,late", *rows, ""])
 
 
 def easier(table: str) -> str:
@@ -127,24 +54,9 @@ def cells(moment: Moment, metric: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def record(run: Run, name: str) -> Any:
-    """A record of what training, or the only job, handed over in a run."""
-    (artifact,) = (artifact for artifact in run.artifacts.values() if artifact.name.startswith(("modelship-evidence-", "records")))
-    return json.loads((artifact.folder / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def verdict(run: Run) -> Any:
     """The gate's record, as the judge keeps it for later workflows."""
     return json.loads(run.artifacts[f"modelship-verdict-flight-delay-{run.head_sha}"].file.read_text(encoding="utf-8"))
-
-
-def conclusions(moment: Moment) -> dict[str, str | None]:
-    """How the jobs ended, and the check on the head."""
-    return {**{job.id: job.conclusion for job in moment.run.jobs.values()}, "check": moment.check.conclusion}
-
-
-PASSES = {"train": "success", "judge": "success", "check": "success"}
-IS_BLOCKED = {"train": "success", "judge": "failure", "check": "failure"}
 
 
 # A label -------------------------------------------------------------------------------------------------------------------------

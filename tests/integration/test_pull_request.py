@@ -72,5 +72,7 @@ def test_what_was_found_of_earlier_tables_is_forgotten_where_the_new_ones_are_in
     drifted.commit()
     ran = drifted.run("pull-request", "--drift", "true")
     assert ran.exit_code == 1, ran.log
-    assert drifted.record("validate")["status"] == "fail"
+    validated = drifted.record("validate")
+    assert validated["status"] == "fail"
+    assert (drifted.directory / ".modelship" / validated["data-docs"]).is_file()
     assert left(drifted) == {"validate", "train"}
