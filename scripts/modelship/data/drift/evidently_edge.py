@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from modelship.core.errors import bad_input, infrastructure
+from modelship.core.scripts import scripts_of
 from modelship.data.drift.columns import Column
 from modelship.data.drift.values import Categories, Values
 
@@ -170,38 +168,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-class _Scripts(HTMLParser):
-    """The scripts that stand in a page itself; `foreign` where there are others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.foreign = False
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside = tag == "script"
-        if self._inside:
-            self.foreign = self.foreign or bool(attrs)
-            self.found.append("")
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.found[-1] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-
 def _secured(page: str, heading: Sequence[str]) -> str:
     """Evidently's page with a policy that allows its scripts, as they stand, and nothing else."""
-    scripts = _Scripts()
-    scripts.feed(page)
-    if len(scripts.found) != _SCRIPTS or scripts.foreign or page.count("<head>") != 1:
+    scripts = scripts_of(page)
+    if len(scripts.digests) != _SCRIPTS or scripts.has_foreign or page.count("<head>") != 1:
         raise infrastructure("Evidently's page is not built as this version of Modelship knows it.", "Please report it.")
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts.found]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    policy = (
+        f"default-src 'none'; script-src {' '.join(scripts.digests)}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    )
     head = f'<head><meta http-equiv="Content-Security-Policy" content="{policy}"><title>Drift</title>'
     told = "".join(f"<p>{html.escape(''.join(map(_harmless, line)))}</p>" for line in heading)
     note = f'<div style="margin: 24px; font: 16px/1.5 sans-serif">{told}</div>'
