@@ -7,7 +7,7 @@ import hashlib
 import re
 from html import unescape as html_text
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -20,12 +20,14 @@ from modelship.core.records import (
     Changes,
     Cohort,
     ColumnChange,
+    ColumnDrift,
     DriftReportRecord,
     Example,
     Finding,
     Flips,
     MetricGateRecord,
     ModelCheck,
+    SkippedColumn,
     Slices,
     SliceVerdict,
     TableChange,
@@ -78,6 +80,32 @@ def table_change(text: str, count: int = 1) -> TableChange:
     )
 
 
+def drift_report(text: str, count: int = 1) -> DriftReportRecord:
+    """Columns of either kind, drifted and not, in which every string is `text`."""
+
+    def column(kind: Literal["numerical", "categorical"], drifted: bool) -> ColumnDrift:
+        return ColumnDrift(
+            column=text,
+            kind=kind,
+            purpose="target",
+            drifted=drifted,
+            method=text,
+            distance=0.3,
+            threshold=0.1,
+            p_value=0.001,
+            new_values=(text,),
+            labels=(text, text),
+            shares=((0.5, 0.5), (0.1, 0.9)),
+            findings=(text, text),
+        )
+
+    columns = (column("numerical", True), column("categorical", True), column("categorical", False)) * count
+    skipped = (SkippedColumn(column=text, reason=text),) * count
+    return DriftReportRecord(
+        status="warn", summary=text, drift=True, columns=columns, skipped=skipped, sampling=text, page=text, commit=HEAD
+    )
+
+
 def hostile(text: str, count: int = 1) -> Records:
     """A run in which every string that a record can hold is `text`."""
     verdict = paired(text, 0.7437, 0.7226, 0.005, 0.004, reason=text, allowed=text, method=text)
@@ -98,6 +126,7 @@ def hostile(text: str, count: int = 1) -> Records:
             summary=text,
             changes=(table_change(text, count),) * 2,
         ),
+        "drift-report": drift_report(text, count),
         "train": trained(
             status="fail",
             summary=problem_text,
@@ -154,7 +183,7 @@ def test_text_from_records_changes_no_structure(text: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7, 300])
-@pytest.mark.parametrize("text", ["|" * 3000, "``" * 1500, "`@`" * 1000, "é" * 3000, "a1b2c3d " * 300])
+@pytest.mark.parametrize("text", ["|" * 3000, "``" * 1500, "`@`" * 1000, "é" * 3000, "a1b2c3d " * 300, "x" * 10_000])
 def test_a_comment_is_never_too_long(text: str, count: int) -> None:
     assert len(markdown.render_comment(report_on(hostile(text, count)))) <= markdown.MAX_CHARACTERS
 

@@ -61,13 +61,12 @@ def drift_report(space: frame.Workspace) -> frame.Result:
     with workflow.group(f"{current.name} against {reference.name}"):
         found = report.compare(reference, current, loaded)
         with workflow.commands_stopped():
-            workflow.say(found.sampling)
             # A workflow's log folds them away; at a terminal what is as it was would push the verdict off the screen.
-            for column in found.columns:
-                if workflow.in_workflow() or column.drifted:
+            if workflow.in_workflow():
+                workflow.say(found.sampling)
+                for column in found.columns:
                     workflow.say(_line(column))
-            for skipped in found.skipped:
-                if workflow.in_workflow():
+                for skipped in found.skipped:
                     workflow.say(f"- {skipped.column}: not compared, {skipped.reason}")
     page = space.run_directory.keep(report.page(found, loaded.config.model), PAGE)
     status: Status = "pass" if not found.verdict.drift else "fail" if loaded.config.drift.severity == "critical" else "warn"
@@ -91,6 +90,10 @@ def drift_report(space: frame.Workspace) -> frame.Result:
         workflow.annotate(
             "error" if status == "fail" else "warning", loaded.problem(record.summary, at="drift"), "modelship drift-report"
         )
+    if not workflow.in_workflow():
+        from modelship.reporting.terminal import render_record
+
+        workflow.say(render_record(record))
     outputs = {"drift": str(found.verdict.drift).lower()}
     return frame.Result(record, ExitCode.VERDICT_NO if status == "fail" else ExitCode.PASS, outputs)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from modelship.core.words import clean
 from modelship.reporting.chart import ALLOWED, ZERO, Interval, axis_for, draw
 from modelship.reporting.columns import fitted, width
+from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Line, line, plain
 
 Light = Literal["pass", "warn", "fail", "none"]
@@ -110,7 +111,14 @@ class Chart:
         return [*(one.rstrip() for one in drawn), self.legend]
 
 
-Block = Paragraph | Listing | Table | Log | Chart
+@dataclass(frozen=True)
+class Distributions:
+    """Small drawings of columns before and after."""
+
+    drawn: tuple[Distribution, ...]
+
+
+Block = Paragraph | Listing | Table | Log | Chart | Distributions
 
 
 @dataclass(frozen=True)

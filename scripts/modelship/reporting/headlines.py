@@ -15,6 +15,7 @@ from modelship.core.records import (
     ValidateRecord,
 )
 from modelship.core.words import counted
+from modelship.reporting import drift
 from modelship.reporting.checks import Check, Found, first_blocking
 from modelship.reporting.inline import Code, Line, Strong, line, prose
 from modelship.reporting.numbers import number, rough, signed
@@ -44,8 +45,12 @@ def headline(checks: tuple[Check, ...], records: Mapping[str, Found]) -> str:
     """What happened, in a few words: the first check that blocks, else what the gate says."""
     blocking = first_blocking(checks)
     if blocking is None:
-        gate = records.get("metric-gate")
-        return _passing_headline(gate) if isinstance(gate, MetricGateRecord) else "every check passes"
+        gate, compared = records.get("metric-gate"), records.get("drift-report")
+        told = _passing_headline(gate) if isinstance(gate, MetricGateRecord) else "every check passes"
+        has_drifted = isinstance(compared, DriftReportRecord) and compared.status == "warn"
+        # What the gate doubts itself comes first.
+        is_clear = not isinstance(gate, MetricGateRecord) or gate.status == "pass"
+        return f"{told}, but the data has drifted" if has_drifted and is_clear else told
     return _blocked_headline(blocking, records.get(blocking.name))
 
 
@@ -56,7 +61,12 @@ def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
         return _passing_cause(checks, records)
     count = sum(check.blocks for check in checks)
     record = records.get(blocking.name)
-    why = _gate_cause(record) if isinstance(record, MetricGateRecord) and record.status == "fail" else blocking.sentence
+    told: Line = ()
+    if isinstance(record, MetricGateRecord) and record.status == "fail":
+        told = _gate_cause(record)
+    elif isinstance(record, DriftReportRecord):
+        told = drift.cause(record)
+    why = told or blocking.sentence
     return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *_begun(why, record))
 
 
@@ -79,7 +89,7 @@ def _blocked_headline(check: Check, record: Found) -> str:
             broken = sum(not one.holds and one.severity == "critical" for one in expectations)
             return f"data breaks {counted(broken, 'expectation')}" if broken else "data is not what it should be"
         case DriftReportRecord(status="fail"):
-            return "the data has drifted"
+            return drift.headline(record)
         case TrainRecord(exit_status=int(status)) if status != 0:
             return f"training was ended by signal {-status}" if status < 0 else "training failed"
         case EvaluateRecord(status="fail"):
@@ -155,11 +165,20 @@ def _passing_headline(record: MetricGateRecord) -> str:
 
 def _passing_cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
     gate = records.get("metric-gate")
-    warned = sorted((check for check in checks if check.ending == "warn"), key=lambda check: check.name != "metric-gate")
+    # In the order in which the headline speaks of them.
+    told_first = ("metric-gate", "drift-report")
+    warned = sorted(
+        (check for check in checks if check.ending == "warn"), key=lambda check: (*told_first, check.name).index(check.name)
+    )
     if warned:
         first = warned[0]
         record = records.get(first.name)
-        why = (_gate_warning(record) if isinstance(record, MetricGateRecord) else ()) or first.sentence
+        told: Line = ()
+        if isinstance(record, MetricGateRecord):
+            told = _gate_warning(record)
+        elif isinstance(record, DriftReportRecord):
+            told = drift.cause(record)
+        why = told or first.sentence
         return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *_begun(why, record))
     proven = _proven_sentence(gate) if isinstance(gate, MetricGateRecord) else ""
     return line(Strong(f"All {len(checks)} checks pass." if len(checks) > 1 else f"The check passes: {checks[0].name}."), proven)

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelship.core.words import clean
-from modelship.reporting.blocks import ICONS, WORDS, Chart, Listing, Log, MetricRow, Paragraph, Table
+from modelship.reporting.blocks import ICONS, WORDS, Chart, Distributions, Listing, Log, MetricRow, Paragraph, Table
 from modelship.reporting.escape import clean_log_line
+from modelship.reporting.histogram import Distribution, percent
 from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
 
@@ -21,6 +22,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _HALF_WIDTH = 45
 """Of a bar's box of 100, less some room for what is drawn at its ends."""
 _CHART_NAME_LIMIT = 40
+_BAR, _PAIR = 9, 20
+_MOST_DRAWN = 40
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,31 @@ def render_page(report: Report) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Column:
+    """One bar of a drawing, in a box that is 100 high with its origin at the top left."""
+
+    side: str
+    x: float
+    y: float
+    height: float
+    told: str
+    """What the bar says in words."""
+
+
+def columns(drawn: Distribution) -> list[Column]:
+    """The bars of both sides, in pairs of 2 x 9 columns with a gap of 2."""
+    bars = []
+    for index, (label, heights) in enumerate(zip(drawn.labels, zip(*drawn.heights(), strict=True), strict=True)):
+        shares = (drawn.reference[index], drawn.current[index])
+        told = f"{clean(label, 60)}: {percent(shares[0])} → {percent(shares[1])}"
+        for place, (side, height) in enumerate(zip(("before", "after"), heights, strict=True)):
+            # A share that is not nothing can be seen.
+            high = round(max(100 * height, 1.5), 1) if height else 0.0
+            bars.append(Column(side, index * _PAIR + place * _BAR, round(100 - high, 1), high, told))
+    return bars
+
+
 def bar(row: MetricRow) -> Bar | None:
     """The drawing of a metric's change, or None where nothing was compared."""
     if row.change is None:
@@ -75,7 +103,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain)
+    environment.filters.update(clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain, columns=columns)
+    environment.globals.update(bar_width=_BAR, pair_width=_PAIR, most_drawn=_MOST_DRAWN)
     environment.tests.update(
         code=_is(Code),
         strong=_is(Strong),
@@ -85,6 +114,7 @@ def _environment() -> Environment:
         listing=_is(Listing),
         table=_is(Table),
         chart=_is(Chart),
+        distributions=_is(Distributions),
         log=_is(Log),
     )
     return environment

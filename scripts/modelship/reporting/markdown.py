@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelship.reporting import escape
-from modelship.reporting.blocks import ICONS, Block, Chart, Listing, Log, MetricTable, Notice, Paragraph, Section, Table
+from modelship.reporting import escape, histogram
+from modelship.reporting.blocks import (
+    ICONS,
+    Block,
+    Chart,
+    Distributions,
+    Listing,
+    Log,
+    MetricTable,
+    Notice,
+    Paragraph,
+    Section,
+    Table,
+)
 from modelship.reporting.checks import Check
+from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
 from modelship.reporting.report import MAX_OPEN_METRICS, Facts, Report
 
@@ -28,9 +41,10 @@ class _Limits:
     notices: int = 5
     line: int = 400
     cell: int = 160
+    drawings: int = 6
 
 
-_LIMITS = (_Limits(60), _Limits(25), _Limits(8))
+_LIMITS = (_Limits(60), _Limits(25), _Limits(8, drawings=3))
 _TIGHT = _Limits(8, notices=3, line=120, cell=40)
 """What always fits, whatever the records say."""
 
@@ -122,8 +136,16 @@ def _block(block: Block, limits: _Limits) -> str:
             return _table(block, limits)
         case Chart():
             return escape.fenced(block.lines(_CHART_NAME_LIMIT))
+        case Distributions(drawn):
+            return _drawings(drawn, limits)
         case Log(lines):
             return escape.fenced(lines)
+
+
+def _drawings(drawn: Sequence[Distribution], limits: _Limits) -> str:
+    hidden = len(drawn) - limits.drawings
+    more = f"\n\n… and {hidden:,} more drawn on the report page." if hidden > 0 else ""
+    return escape.fenced(histogram.lines(drawn, limits.drawings)) + more
 
 
 def _table(table: Table, limits: _Limits) -> str:

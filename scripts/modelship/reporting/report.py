@@ -10,6 +10,7 @@ from modelship import __version__
 from modelship.core.records import (
     RECORDS,
     AnyRecord,
+    DriftReportRecord,
     DvcPullRecord,
     EvaluateRecord,
     MetricGateRecord,
@@ -17,7 +18,7 @@ from modelship.core.records import (
     TrainRecord,
     ValidateRecord,
 )
-from modelship.reporting import gate_sections, sections
+from modelship.reporting import drift, gate_sections, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
 from modelship.reporting.checks import Check, Found, first_blocking, run_checks
 from modelship.reporting.headlines import cause, doubts, headline
@@ -121,7 +122,7 @@ def describe(record: AnyRecord) -> Description:
         notices=_notices({name: record}),
         metrics=metrics,
         doubts=doubts(judged)[:MAX_OPEN_METRICS] if judged else (),
-        sections=_sections({name: record}, metrics, check if check.blocks else None),
+        sections=_sections({name: record}, metrics, check if check.blocks or check.name == "drift-report" else None),
     )
 
 
@@ -129,6 +130,7 @@ def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blockin
     pulled, validated = _of(records, "dvc-pull", DvcPullRecord), _of(records, "validate", ValidateRecord)
     trained, judged = _of(records, "train", TrainRecord), _of(records, "metric-gate", MetricGateRecord)
     evaluated = _of(records, "evaluate", EvaluateRecord)
+    compared = _of(records, "drift-report", DriftReportRecord)
     guilty = blocking.name if blocking else ""
     candidates = (
         sections.problems(records),
@@ -142,6 +144,8 @@ def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blockin
         sections.other_metrics(metrics, judged, MAX_OPEN_METRICS),
         sections.changes(judged),
         sections.data(validated, pulled),
+        drift.drifted(compared, explains=guilty == "drift-report"),
+        drift.not_drifted(compared),
         sections.model(evaluated),
         sections.training(trained),
         gate_sections.how_to_read(judged) if judged and judged.metrics else None,

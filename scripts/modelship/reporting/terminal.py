@@ -10,7 +10,20 @@ from collections.abc import Sequence
 
 from modelship.core.records import AnyRecord
 from modelship.core.words import TEXT_LIMIT, clean
-from modelship.reporting.blocks import Block, Chart, Light, Listing, Log, MetricTable, Notice, Paragraph, Section, Table
+from modelship.reporting import histogram
+from modelship.reporting.blocks import (
+    Block,
+    Chart,
+    Distributions,
+    Light,
+    Listing,
+    Log,
+    MetricTable,
+    Notice,
+    Paragraph,
+    Section,
+    Table,
+)
 from modelship.reporting.columns import fitted, width
 from modelship.reporting.escape import clean_log_line
 from modelship.reporting.inline import Line, plain
@@ -18,6 +31,7 @@ from modelship.reporting.report import MAX_OPEN_METRICS, Report, describe
 
 _MIN_WIDTH, _MAX_WIDTH = 80, 100
 _MAX_ROWS = 12
+_MAX_DRAWINGS = 6
 _CELL_LIMIT = 80
 _MIN_COLUMN = 12
 _CHART_NAME_LIMIT = 21
@@ -90,6 +104,8 @@ def _block(block: Block) -> list[str]:
             return _table(block)
         case Chart():
             return _chart(block)
+        case Distributions(drawn):
+            return [clean_log_line(one) for one in histogram.lines(drawn, _MAX_DRAWINGS)]
         case Log(lines):
             return [f"│ {clean_log_line(line)}" for line in lines]
 
