@@ -396,6 +396,24 @@ def test_a_script_in_the_page_does_not_run(report: Report, tmp_path: Path) -> No
         assert "<title>Drift</title>" in browse("--virtual-time-budget=5000", "--dump-dom", forged.as_uri())
 
 
+def test_the_report_page_holds_the_page_and_draws_it(report: Report, tmp_path: Path) -> None:
+    """In a frame without an origin, under the report's own policy."""
+    report(hostile(1), reference=hostile(0), config="model: flights\ndata: {reference: train.parquet, current: holdout.parquet}\n")
+    assert CliRunner().invoke(modelship, ["comment"]).exit_code == 0
+    written = Path(".modelship/report-flights.html").read_text(encoding="utf-8")
+    shown = browse("--virtual-time-budget=5000", "--dump-dom", Path(".modelship/report-flights.html").absolute().as_uri())
+    assert "flights" in re.findall(r"<title>(.*?)</title>", shown)[0]
+    assert "owned" not in re.findall(r"<title>(.*?)</title>", shown)[0]
+    # A browser shows nothing of the frame to us, so that it stands alone here, under both policies.
+    source = html.unescape(re.findall(r'<iframe [^>]*sandbox="allow-scripts"[^>]* srcdoc="([^"]*)"', written)[0])
+    assert source == Path(".modelship/files/drift-report.html").read_text(encoding="utf-8")
+    policy = re.findall(r'<meta http-equiv="Content-Security-Policy"[^>]*>', written)[0]
+    alone = tmp_path / "alone.html"
+    alone.write_text(source.replace("<head>", f"<head>{policy}", 1), encoding="utf-8")
+    drawn = browse("--virtual-time-budget=10000", "--dump-dom", alone.as_uri())
+    assert html.escape("Drift in column 'category'", quote=False) in drawn
+
+
 def test_harmless_texts_differ_and_are_short() -> None:
     found = harmless([*HOSTILE, "", " ", "<b>", "[b]", "Ångström 3 °C", "日本"])
     assert len(set(found)) == len(found)

@@ -68,11 +68,13 @@ def _answer(config: Path, options: Options) -> ExitCode:
 def work(space: Workspace, options: Options) -> ExitCode:
     """Read the records, render and publish the report. Raises BadInput without a model name, InfrastructureError without GitHub."""
     from modelship.reporting import terminal
+    from modelship.reporting.embedded import read_pages
     from modelship.reporting.report import build_report
 
     space.run_directory.create()
     records = read_records(space)
-    report = build_report(_model_name(space, options, records), records, _facts(space.event, records, options.report_url))
+    facts, pages = _facts(space.event, records, options.report_url), read_pages(space.run_directory.path, records)
+    report = build_report(_model_name(space, options, records), records, facts, pages)
     page = _write_files(space, report)
     workflow.say(terminal.render(report))
     workflow.say(f"\nReport page: {page}")
@@ -145,7 +147,7 @@ def _write_files(space: Workspace, report: Report) -> Path:
     from modelship.reporting.markdown import render_comment
 
     space.run_directory.put("comment.md", render_comment(report).encode())
-    return space.run_directory.put(f"report-{report.model}.html", render_page(report).encode())
+    return space.run_directory.put(f"report-{report.model}.html", render_page(report).encode(errors="replace"))
 
 
 def _publish(report: Report, event: Event, options: Options) -> None:

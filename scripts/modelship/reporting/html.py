@@ -1,9 +1,10 @@
-"""The report as one self-contained HTML page: no scripts, no external resources, readable on a phone."""
+"""The report as one self-contained HTML page: no scripts of its own, no external resources, readable on a phone."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from modelship.core.words import clean
 from modelship.reporting.blocks import ICONS, WORDS, Chart, Distributions, Listing, Log, MetricRow, Paragraph, Table
+from modelship.reporting.embedded import EmbeddedPage
 from modelship.reporting.escape import clean_log_line
 from modelship.reporting.histogram import Distribution, percent
 from modelship.reporting.inline import Code, Link, Strong, plain
@@ -39,7 +41,7 @@ class Bar:
 
 
 def render_page(report: Report) -> str:
-    """The whole page."""
+    """The whole page, those of other programs folded away in it."""
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     return (
         _environment()
@@ -47,11 +49,22 @@ def render_page(report: Report) -> str:
         .render(
             report=report,
             style=style,
-            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            policy=_policy(style, report.pages),
             words=WORDS,
             icons=ICONS,
         )
     )
+
+
+def _policy(style: str, pages: Sequence[EmbeddedPage]) -> str:
+    """What the browser may do. The frames inherit it: what an embedded page needs has to be allowed here, and nothing else is."""
+    if not pages:
+        allowed = f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+    else:
+        allowed = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    scripts = [digest for page in pages for digest in page.script_digests]
+    scripted = f"script-src {' '.join(scripts)}; " if scripts else ""
+    return f"default-src 'none'; {scripted}{allowed}; base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from modelship.reporting.blocks import (
 from modelship.reporting.checks import Check
 from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
-from modelship.reporting.report import MAX_OPEN_METRICS, Facts, Report
+from modelship.reporting.report import MAX_OPEN_METRICS, Report
 
 MAX_CHARACTERS = 60_000
 """GitHub accepts 65,536; the rest is room for what counts otherwise there than here."""
@@ -96,7 +96,7 @@ def _assembled(report: Report, opening: Sequence[str], folded: Sequence[str], le
     if left_out:
         titles = "; ".join(escape.text(plain(section.title), _CODE_LIMIT) for section in left_out)
         parts.append(f"*Left out, to keep this short enough for GitHub: {titles}. The report page has it all.*")
-    parts.append(f"<sub>{_footer(report.facts)}</sub>")
+    parts.append(f"<sub>{_footer(report)}</sub>")
     return "\n\n".join(parts) + "\n"
 
 
@@ -172,14 +172,15 @@ def _table_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _footer(facts: Facts) -> str:
-    parts = []
+def _footer(report: Report) -> str:
+    facts, parts = report.facts, []
     if facts.head:
         parts.append(f"head {_link(facts.head[:7], facts.head_url)}")
     if facts.run:
         parts.append(_link(facts.run, facts.run_url))
     if facts.report_url:
-        parts.append(_link("full report", facts.report_url))
+        holding = " and ".join(page.title for page in report.pages)
+        parts.append(_link("full report", facts.report_url) + (f", with {escape.text(holding)}" if holding else ""))
     return " · ".join([*parts, f"modelship {facts.version}"])
 
 

@@ -21,6 +21,7 @@ from modelship.core.records import (
 from modelship.reporting import drift, gate_sections, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
 from modelship.reporting.checks import Check, Found, first_blocking, run_checks
+from modelship.reporting.embedded import EmbeddedPage
 from modelship.reporting.headlines import cause, doubts, headline
 from modelship.reporting.inline import Code, Line, line, prose
 
@@ -60,6 +61,8 @@ class Report:
     sections: tuple[Section, ...]
     """From the most to the least important."""
     facts: Facts
+    pages: tuple[EmbeddedPage, ...] = ()
+    """Of other programs; only the report page can show them."""
 
     @property
     def title(self) -> str:
@@ -77,7 +80,7 @@ class Report:
         return "failure" if self.light == "fail" else "success"
 
 
-def build_report(model: str, records: Mapping[str, Found], facts: Facts) -> Report:
+def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: tuple[EmbeddedPage, ...] = ()) -> Report:
     """The report on `model`. Without any record there is nothing that could pass: that is a failure, too."""
     if not any(records.values()):
         return _nothing_checked(model, facts)
@@ -98,6 +101,7 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts) -> Repo
         basis=gate_sections.basis(judged) if judged else (),
         sections=_sections(records, metrics, blocking),
         facts=facts,
+        pages=pages,
     )
 
 
