@@ -50,6 +50,11 @@ def test_categories_say_which_moved_most() -> None:
     ]
 
 
+def test_categories_that_stayed_are_not_said_to_have_moved() -> None:
+    stayed = Distribution("origin", "categorical", ("JFK", "LGA", "EWR"), (0.3, 0.4, 0.3), (0.3, 0.5, 0.2))
+    assert stayed.moved(200) == "LGA: 40% → 50%, EWR: 30% → 20%"
+
+
 def test_as_many_are_drawn_as_asked_for() -> None:
     assert lines([TEMP, CARRIER], 1) == TEMP.lines()
     assert lines([TEMP, CARRIER], 9) == [*TEMP.lines(), *CARRIER.lines()]

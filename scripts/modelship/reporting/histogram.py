@@ -64,8 +64,9 @@ class Distribution:
         told: list[str] = []
         for index in order:
             label = clean(self.labels[index], _LABEL_LIMIT) or "(empty)"
-            one = f"{label}: {percent(self.reference[index])} → {percent(self.current[index])}"
-            if told and width(", ".join([*told, one])) > limit:
+            before, after = percent(self.reference[index]), percent(self.current[index])
+            one = f"{label}: {before} → {after}"
+            if told and (before == after or width(", ".join([*told, one])) > limit):
                 break
             told.append(one)
         return ", ".join(told)
