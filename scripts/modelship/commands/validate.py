@@ -40,6 +40,11 @@ _TURN_OFF = "turn data checks off: `validate: false` in the workflow, `modelship
 )
 @click.option("--checkpoint", help="The project's checkpoint to follow, where it has several (key `data.checkpoint`).")
 @click.option(
+    "--engine",
+    type=click.Choice(["pandas", "spark", "sql"]),
+    help="What checks the tables: memory, Spark, or a query's database (key `data.engine`).",
+)
+@click.option(
     "--data-docs",
     type=click.Choice(["failing", "always", "never"]),
     default="failing",
@@ -66,19 +71,17 @@ def command(config: Path, model: str | None, data_docs: str, suggest: str | None
 
 def _suggest(space: frame.Workspace, name: str) -> ExitCode:
     """Write a first list of expectations. Raises BadInput for a table that cannot be read and a file that is there."""
-    need("data")
+    loaded = _load(space)
     from modelship.data.suggest import MAX_VALUES, suggest
-    from modelship.data.tables.profile import profile
     from modelship.data.validation import SAMPLE_ROWS
 
     path = Path(name)
     if name != "-" and os.path.lexists(path):
         raise bad_input("exists already.", "It is left as it is. Name another file.", path=name)
-    loaded = space.load()
     table, *others = _tables(loaded)
     if not table.reader.rows():
         raise bad_input("has no rows to learn from.", path=table.reader.name)
-    seen = profile(table.reader, sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES)
+    seen = table.reader.profile(sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES)
     text = suggest(seen, table=table.path, rows=[other.reader.rows() for other in others], target=table.target, key=table.key)
     if name == "-":
         click.echo(text, nl=False)
@@ -95,18 +98,17 @@ def _suggest(space: frame.Workspace, name: str) -> ExitCode:
 
 def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Result:
     """Check every configured table; `when` is when to write Data Docs. Raises BadInput for what cannot be read or understood."""
-    need("data")
+    loaded = _load(space)
     from modelship.data import data_docs, validation
     from modelship.data.expectations import read_expectations
 
     space.run_directory.drop(data_docs.NAME)
-    loaded = space.load()
-    tables = _tables(loaded)
     path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
     specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix(), loaded.config.data.checkpoint)
+    tables = _tables(loaded)
     started = time.monotonic()
     workflow.say("Loading Great Expectations")
-    expectations = validation.Expectations(specs)
+    expectations = validation.Expectations(specs, {table.engine for table in tables})
     workflow.say(f"Great Expectations {expectations.version}, {len(specs)} expectations: {time.monotonic() - started:.1f} s")
     results = [_check(expectations, table) for table in tables]
     results = _with_checks(tables, results, loaded.config.data)
@@ -132,8 +134,17 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
     return frame.Result(record, ExitCode.VERDICT_NO if record.status == "fail" else ExitCode.PASS)
 
 
+def _load(space: frame.Workspace) -> LoadedConfig:
+    """The configuration, in an environment that has what its engine needs."""
+    from modelship.data.engines.opening import CAPABILITIES
+
+    loaded = space.load()
+    need(CAPABILITIES[loaded.config.data.engine])
+    return loaded
+
+
 def _tables(loaded: LoadedConfig) -> list[Table]:
-    from modelship.data.tables.opening import open_table
+    from modelship.data.engines.opening import open_with
     from modelship.data.validation import Table
 
     data = loaded.config.data
@@ -149,7 +160,7 @@ def _tables(loaded: LoadedConfig) -> list[Table]:
         Table(
             role=role,
             path=source if isinstance(source, str) else source.name,
-            reader=open_table(source, loaded.directory),
+            reader=open_with(data.engine, source, loaded.directory, data.key),
             place=_place(loaded, f"data.{role}"),
             target=data.target,
             target_place=_place(loaded, "data.target"),

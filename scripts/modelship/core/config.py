@@ -36,6 +36,8 @@ Duration = Annotated[str, _text(r"[1-9][0-9]*[smh]", "Seconds, minutes or hours:
 Milliseconds = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(ms|s)", "Milliseconds or seconds: `50ms`, `2s`.")]
 Size = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)", "Bytes with a unit: `500kB`, `50MB`, `1.5GiB`.")]
 Share = Annotated[float, Meta(ge=0, le=1)] | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share: `0.01` or `1%`.")]
+Engine = Literal["pandas", "spark", "sql"]
+"""What computes on tables: this machine's memory, Spark, or for queries their database."""
 Effect = Literal["critical", "warning", "ignore"]
 """What a check does where it does not hold: it blocks, it warns, or it is not made at all."""
 Function = Annotated[
@@ -137,6 +139,10 @@ class Data(_Section, frozen=True, kw_only=True):
         None
     )
     checks: Annotated[Checks, Meta(description="What checks beside the expectations do where they find something.")] = Checks()
+    engine: Annotated[
+        Engine,
+        Meta(description="What checks and samples the tables: `pandas` in memory, `spark`, or `sql` where a query's database is."),
+    ] = "pandas"
     remote: Annotated[Name, Meta(description="The DVC remote to pull from; DVC's default without it.")] | None = None
 
     @property

@@ -16,6 +16,7 @@ from modelship.core.errors import bad_input, infrastructure
 
 MODULES = {
     "data": "great_expectations",
+    "data-sql": "sqlalchemy",
     "drift": "evidently",
     "dvc": "dvc",
     "dvc-azure": "dvc_azure",
@@ -25,6 +26,7 @@ MODULES = {
     "gate": "pyarrow",
     "github": "github",
     "registry": "mlflow",
+    "spark": "pyspark",
     "sql": "psycopg",
 }
 """The module that tells whether a capability is at hand."""

@@ -5,6 +5,7 @@ Pure: from what tables hold to what was found. Great Expectations knows none of 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,8 +74,8 @@ class Found:
     """How many rows it is about."""
     numbers: tuple[int, ...] = ()
     """Some of them, counted from 0."""
-    where: Callable[[pd.Series[Any]], pd.Series[bool]] | None = None
-    """Tells of the column's values in which rows it is; for what is not found by number."""
+    values: tuple[Any, ...] = ()
+    """What the column holds in such rows; they are looked up by these where their numbers are not known."""
 
 
 def _missing_column(side: Side, asked: Asked) -> Iterator[Found]:
@@ -150,20 +151,14 @@ def _mixed_types(side: Side, asked: Asked) -> Iterator[Found]:
             total = mixed.values + mixed.others
             shown = ", ".join(brief(value, 40) for value in list(mixed.sample.values())[:_MAX_SHOWN])
             observed = f"{mixed.others:,} of {total:,} values are no {mixed.kind}, as the others are: {shown}"
-            yield Found(observed, name, mixed.others, tuple(mixed.sample)[:_MAX_SHOWN])
+            yield Found(observed, name, mixed.others, tuple(mixed.sample)[:_MAX_SHOWN], tuple(mixed.sample.values()))
 
 
 def _infinite_value(side: Side, _: Asked) -> Iterator[Found]:
     for name, facts in side.profile.columns.items():
         if facts.infinite:
             observed = f"{facts.infinite:,} of {side.profile.rows:,} values {'is' if facts.infinite == 1 else 'are'} infinite"
-            yield Found(observed, name, facts.infinite, where=_is_infinite)
-
-
-def _is_infinite(values: pd.Series[Any]) -> pd.Series[bool]:
-    import numpy as np
-
-    return np.isinf(values.astype(float))
+            yield Found(observed, name, facts.infinite, values=(math.inf, -math.inf))
 
 
 def _new_category(side: Side, asked: Asked) -> Iterator[Found]:
@@ -182,11 +177,7 @@ def _new_category(side: Side, asked: Asked) -> Iterator[Found]:
             told = ", ".join(f"{brief(value, 40)} ({counted(new[value], 'row')})" for value in shown)
             more = f" and {len(new) - len(shown):,} more" if len(new) > len(shown) else ""
             observed = f"{counted(len(new), 'value')} that the reference lacks: {told}{more}"
-            yield Found(observed, name, sum(new.values()), where=_is_in(new))
-
-
-def _is_in(values: Mapping[str, int]) -> Callable[[pd.Series[Any]], pd.Series[bool]]:
-    return lambda column: column.isin(list(values))
+            yield Found(observed, name, sum(new.values()), values=tuple(new))
 
 
 def _class_below_floor(side: Side, asked: Asked) -> Iterator[Found]:

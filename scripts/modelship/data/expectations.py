@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from modelship.core.config import Engine
 from modelship.core.documents import Document, read_document
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 from modelship.data import gx_project
@@ -35,16 +36,47 @@ _HOLDS_FOR_NULLS = frozenset(
 )
 """Expectations that say something about a column without a single value."""
 
-_IN_A_DATABASE = {
-    "expect_column_values_to_match_like_pattern": "expect_column_values_to_match_regex",
-    "expect_column_values_to_match_like_pattern_list": "expect_column_values_to_match_regex_list",
-    "expect_column_values_to_not_match_like_pattern": "expect_column_values_to_not_match_regex",
-    "expect_column_values_to_not_match_like_pattern_list": "expect_column_values_to_not_match_regex_list",
-    "expect_query_results_to_match_comparison": None,
-    "expect_table_row_count_to_equal_other_table": None,
-    "unexpected_rows_expectation": None,
+_IN_SQL = {
+    "expect_column_values_to_match_like_pattern": "Use `expect_column_values_to_match_regex`.",
+    "expect_column_values_to_match_like_pattern_list": "Use `expect_column_values_to_match_regex_list`.",
+    "expect_column_values_to_not_match_like_pattern": "Use `expect_column_values_to_not_match_regex`.",
+    "expect_column_values_to_not_match_like_pattern_list": "Use `expect_column_values_to_not_match_regex_list`.",
+    "unexpected_rows_expectation": "Say it with an expectation on columns.",
 }
-"""Expectations that Great Expectations checks in SQL only, with what says the same of a table in memory."""
+"""Expectations that are checked in a database only, with what to do elsewhere."""
+
+_OF_SEVERAL_TABLES = dict.fromkeys(
+    ("expect_query_results_to_match_comparison", "expect_table_row_count_to_equal_other_table"),
+    "Say it with an expectation on columns.",
+)
+
+_ELSEWHERE = "Say it in another way, or drop `data.engine`."
+_NO_ORDER = "Rows have no order there: drop it, or drop `data.engine`."
+_NO_TYPES = "Say it of the values, or drop `data.engine`; `changed-type` in `data.checks` compares with the reference."
+
+UNSUPPORTED: dict[Engine, dict[str, str]] = {
+    "pandas": {**_IN_SQL, **_OF_SEVERAL_TABLES},
+    "spark": {
+        **_IN_SQL,
+        **_OF_SEVERAL_TABLES,
+        "expect_column_values_to_be_dateutil_parseable": _ELSEWHERE,
+        "expect_column_values_to_be_decreasing": _NO_ORDER,
+        "expect_column_values_to_be_increasing": _NO_ORDER,
+    },
+    "sql": {
+        **_OF_SEVERAL_TABLES,
+        "expect_column_type_to_be": _NO_TYPES,
+        "expect_column_values_to_be_dateutil_parseable": _ELSEWHERE,
+        "expect_column_values_to_be_decreasing": _NO_ORDER,
+        "expect_column_values_to_be_in_type_list": _NO_TYPES,
+        "expect_column_values_to_be_increasing": _NO_ORDER,
+        "expect_column_values_to_be_json_parseable": _ELSEWHERE,
+        "expect_column_values_to_be_of_type": _NO_TYPES,
+        "expect_column_values_to_match_json_schema": _ELSEWHERE,
+        "expect_column_values_to_match_strftime_format": _ELSEWHERE,
+    },
+}
+"""Expectations that an engine of Great Expectations does not check of one table, with what to do instead."""
 
 
 class Place(NamedTuple):
@@ -217,15 +249,14 @@ def _name_problems(spec: ExpectationSpec, catalog: Mapping[str, Iterable[str]]) 
             yield spec.problem(f"`{name}` is a suite parameter, which nobody fills in here.", "Write the value.", argument=name)
 
 
-def check_needs(specs: Iterable[ExpectationSpec]) -> None:
-    """Raise BadInput for expectations that need a database."""
-    _raise_if([_needs_a_database(spec) for spec in specs if spec.type in _IN_A_DATABASE])
+def check_engine(specs: Iterable[ExpectationSpec], engine: Engine) -> None:
+    """Raise BadInput for expectations that the engine does not check."""
+    _raise_if([_unsupported(spec, engine) for spec in specs if spec.type in UNSUPPORTED[engine]])
 
 
-def _needs_a_database(spec: ExpectationSpec) -> Problem:
-    instead = _IN_A_DATABASE[spec.type]
-    remedy = f"Use `{instead}`." if instead else "Say it with an expectation on columns."
-    return spec.problem(f"Great Expectations checks `{spec.type}` in a database only.", remedy)
+def _unsupported(spec: ExpectationSpec, engine: Engine) -> Problem:
+    where = " in a database only" if engine == "pandas" else f" not with `data.engine: {engine}`"
+    return spec.problem(f"Great Expectations checks `{spec.type}`{where}.", UNSUPPORTED[engine][spec.type])
 
 
 def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iterable[str]]) -> None:

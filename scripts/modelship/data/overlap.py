@@ -29,6 +29,35 @@ _CHANCE = 3.0
 
 
 @dataclass(frozen=True)
+class Shared:
+    """How many rows two tables share."""
+
+    rows: int
+    """Rows of the current table."""
+    by_key: int
+    by_content: int
+    either: int
+    expected: float
+    """How many of those by content chance explains."""
+    samples: tuple[str, ...] = ()
+    """What some of them are called."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the tables are apart."""
+        return not self.by_key and not self.more_than_chance
+
+    @property
+    def more_than_chance(self) -> bool:
+        """Whether more rows are equal than chance explains.
+
+        The count of rare coincidences is nearly Poisson, with variance equal to its mean (Poisson 1837, Recherches sur la
+        probabilité des jugements, sec. 81).
+        """
+        return self.by_content > self.expected + _CHANCE * math.sqrt(self.expected)
+
+
+@dataclass(frozen=True)
 class Overlap:
     """What the current table shares with the reference."""
 
@@ -44,16 +73,24 @@ class Overlap:
     @property
     def holds(self) -> bool:
         """Whether the tables are apart."""
-        return not len(self.by_key) and not self.more_than_chance
+        return self.shared.holds
 
     @property
     def more_than_chance(self) -> bool:
-        """Whether more rows are equal than chance explains.
+        """Whether more rows are equal than chance explains."""
+        return self.shared.more_than_chance
 
-        The count of rare coincidences is nearly Poisson, with variance equal to its mean (Poisson 1837, Recherches sur la
-        probabilité des jugements, sec. 81).
-        """
-        return len(self.by_content) > self.expected + _CHANCE * math.sqrt(self.expected)
+    @property
+    def positions(self) -> list[int]:
+        """Of the rows that are too much alike; ascending."""
+        suspicious = {*self.by_key.tolist(), *(self.by_content.tolist() if self.more_than_chance else ())}
+        return sorted(suspicious)
+
+    @property
+    def shared(self) -> Shared:
+        """The counts."""
+        either = len({*self.by_key.tolist(), *self.by_content.tolist()})
+        return Shared(self.rows, len(self.by_key), len(self.by_content), either, self.expected)
 
 
 def find_overlap(reference: TableReader, current: TableReader, key: str | None) -> Overlap:

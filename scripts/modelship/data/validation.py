@@ -7,25 +7,23 @@ import importlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from modelship.core.config import Checks, Data, share_of
-from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
+from modelship.core.config import Checks, Data, Engine, share_of
+from modelship.core.errors import BadInput, ModelshipError, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
 from modelship.core.words import brief, counted
 from modelship.data.checks import CHECKS, MAX_VALUES, Asked, Found, Side
-from modelship.data.expectations import ExpectationSpec, Place, check_names, check_needs, check_substance, columns_to_read
-from modelship.data.overlap import OVERLAP, Overlap, find_overlap
-from modelship.data.tables.profile import profile
+from modelship.data.engines.examined import Examined, examine, key_text, row_names
+from modelship.data.engines.pushed import PushedTable
+from modelship.data.expectations import ExpectationSpec, Place, check_engine, check_names, check_substance, columns_to_read
+from modelship.data.overlap import OVERLAP, Shared, find_overlap
 from modelship.data.tables.reader import TableReader
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_SAMPLES = 5
 MAX_NAMES_IN_SUMMARY = 3
@@ -51,12 +49,17 @@ class Table:
     role: Literal["reference", "current"]
     path: str
     """As written in the configuration."""
-    reader: TableReader
+    reader: TableReader | PushedTable
     place: Place = NOWHERE
     target: str | None = None
     target_place: Place = NOWHERE
     key: str | None = None
     key_place: Place = NOWHERE
+
+    @property
+    def engine(self) -> Engine:
+        """What checks it."""
+        return self.reader.backend.engine if isinstance(self.reader, PushedTable) else "pandas"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class TableResult:
     """Of the findings those of Great Expectations, in the order of its suite."""
     raised: tuple[Raised, ...] = ()
     """Expectations on which there is no verdict."""
+    notices: tuple[str, ...] = ()
+    """What else a reader should know."""
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -105,13 +110,14 @@ class TableResult:
 class Expectations:
     """Expectations that Great Expectations knows and understands. Loads it, which takes seconds."""
 
-    def __init__(self, specs: Sequence[ExpectationSpec]) -> None:
-        """Raises BadInput, naming file and line, for everything that is wrong with any of them."""
+    def __init__(self, specs: Sequence[ExpectationSpec], engines: Collection[Engine] = frozenset({"pandas"})) -> None:
+        """`engines` will check them. Raises BadInput, naming file and line, for everything that is wrong with any of them."""
         self._gx, self._types = load_great_expectations()
         self.specs = tuple(specs)
         catalog = {name: tuple(type_.__fields__) for name, type_ in self._types.items()}
         check_names(specs, catalog)
-        check_needs(specs)
+        for engine in engines:
+            check_engine(specs, engine)
         problems = [problem for spec in specs for problem in self._argument_problems(spec)]
         if problems:
             raise BadInput(*problems)
@@ -128,20 +134,20 @@ class Expectations:
         findings = list(_check_header(table, header))
         if findings:
             return self._unreadable(table, header, table.reader.rows(), findings)
-        frame = table.reader.read(columns_to_read(self.specs, header, (table.target, table.key)))
-        if not len(frame):
+        examined = examine(table.reader, columns_to_read(self.specs, header, (table.target, table.key)), table.key)
+        if not examined.rows:
             return self._unreadable(table, header, 0, [_failed("table_has_rows", table.place, "0 rows")])
         absent = _absent_columns(self.specs, header)
-        null = _null_columns(self.specs, frame)
+        null = _null_columns(self.specs, examined, header)
         runnable = [spec for spec in self.specs if not (_touches(spec, absent) or (spec.needs_values and _touches(spec, null)))]
-        findings = [*_check_identity(table, frame, header), *_check_columns(absent, null, frame, header)]
-        outcomes, raised = self._run(frame, runnable, table)
+        findings = [*_check_identity(table, examined, header), *_check_columns(absent, null, examined, header)]
+        outcomes, raised = self._run(examined, runnable, table)
         ordered = tuple(sorted([*findings, *(outcome.finding for outcome in outcomes)], key=_worst_first))
         return TableResult(
             TableValidation(
                 role=table.role,
                 path=table.path,
-                rows=len(frame),
+                rows=examined.rows,
                 columns=len(header),
                 expectations=tuple(finding.entry for finding in ordered),
             ),
@@ -164,8 +170,8 @@ class Expectations:
             details = error.errors() if callable(getattr(error, "errors", None)) else [{"loc": (), "msg": str(error)}]  # type: ignore[attr-defined]
             yield from _explain_arguments(spec, details)
 
-    def _build(self, spec: ExpectationSpec, frame: pd.DataFrame | None = None, meta: Mapping[str, int] | None = None) -> Any:
-        arguments = {name: _for_column(name, value, spec, frame) for name, value in spec.arguments.items()}
+    def _build(self, spec: ExpectationSpec, examined: Examined | None = None, meta: Mapping[str, int] | None = None) -> Any:
+        arguments = {name: _for_column(name, value, spec, examined) for name, value in spec.arguments.items()}
         if meta is not None:
             arguments["meta"] = meta
         with warnings.catch_warnings():
@@ -173,8 +179,8 @@ class Expectations:
             warnings.simplefilter("ignore", DeprecationWarning)
             return self._types[spec.type](**arguments)
 
-    def _run(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Outcome], list[Raised]]:
-        results, subjects = self._evaluate(frame, specs)
+    def _run(self, examined: Examined, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Outcome], list[Raised]]:
+        results, subjects = self._evaluate(examined, specs)
         outcomes: list[Outcome] = []
         raised: list[Raised] = []
         for position, spec in enumerate(specs):
@@ -184,32 +190,33 @@ class Expectations:
                 problem = spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message or '', 500)}")
                 raised.append(Raised(spec.columns, problem))
                 continue
-            finding = Finding(_entry(spec, result, frame, table.key, subjects.get(position)), spec.place)
+            finding = Finding(_entry(spec, result, examined, subjects.get(position)), spec.place)
             outcomes.append(Outcome(finding, result))
         return outcomes, raised
 
-    def _evaluate(self, frame: pd.DataFrame, specs: Sequence[ExpectationSpec]) -> tuple[dict[int, Any], dict[int, int]]:
+    def _evaluate(self, examined: Examined, specs: Sequence[ExpectationSpec]) -> tuple[dict[int, Any], dict[int, int]]:
         """Great Expectations' results by position, and for those with a row condition how many values or rows it left to check."""
         expectations = []
         for position, spec in enumerate(specs):
-            expectations.append(self._build(spec, frame, {_POSITION: position}))
+            expectations.append(self._build(spec, examined, {_POSITION: position}))
             if spec.row_condition is not None:
-                expectations.append(self._build(_subject_of(spec), frame, {_SUBJECT_OF: position}))
+                expectations.append(self._build(_subject_of(spec), examined, {_SUBJECT_OF: position}))
         if not expectations:
             return {}, {}
-        asset = self._context().data_sources.add_pandas("tables").add_dataframe_asset("table")
-        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
+                batch = examined.batch(self._context().data_sources)
                 result = batch.validate(
                     self._gx.ExpectationSuite("expectations", expectations=expectations),
                     result_format={
-                        "result_format": "COMPLETE",
+                        **examined.result_format,
                         "partial_unexpected_count": MAX_SAMPLES,
                         "return_unexpected_index_query": False,
                     },
                 )
+            except ModelshipError:
+                raise
             except Exception as error:
                 raise bad_input(f"Great Expectations stopped: {brief(f'{type(error).__name__}: {error}', 500)}") from error
         outcomes: dict[int, Any] = {}
@@ -263,13 +270,15 @@ def _explain_arguments(spec: ExpectationSpec, details: Iterable[Mapping[str, Any
             yield spec.problem(f"`{name}` of `{spec.type}` is `{brief(spec.arguments.get(name), 80)}`: {message}.", argument=name)
 
 
-def _for_column(name: str, value: Any, spec: ExpectationSpec, frame: pd.DataFrame | None) -> Any:
+def _for_column(name: str, value: Any, spec: ExpectationSpec, examined: Examined | None) -> Any:
     """A date as a time where the column holds times: Great Expectations does not compare the two."""
-    if frame is None or name not in ("min_value", "max_value") or not isinstance(value, str) or len(spec.columns) != 1:
+    if examined is None or name not in ("min_value", "max_value") or not isinstance(value, str) or len(spec.columns) != 1:
         return value
-    kind = frame[spec.columns[0]].dtype
+    [column] = spec.columns
     try:
-        return datetime.combine(date.fromisoformat(value), time.min, tzinfo=getattr(kind, "tz", None)) if kind.kind == "M" else value
+        return (
+            datetime.combine(date.fromisoformat(value), time.min, tzinfo=examined.zone(column)) if examined.is_time(column) else value
+        )
     except ValueError:
         return value
 
@@ -296,34 +305,29 @@ def _check_header(table: Table, header: Sequence[str]) -> Iterator[Finding]:
         yield _failed("column_names_are_unique", table.place, f"more than once: {', '.join(twice)}")
 
 
-def _check_identity(table: Table, frame: pd.DataFrame, header: Sequence[str]) -> Iterator[Finding]:
+def _check_identity(table: Table, examined: Examined, header: Sequence[str]) -> Iterator[Finding]:
     """The target is there and not all null; the key is there and names each row once."""
     if table.target is not None:
         if table.target not in header:
             yield _failed("target_is_present", table.target_place, _absent(table.target, header), table.target)
-        elif frame[table.target].isna().all():
-            yield _failed("target_is_not_all_null", table.target_place, _all_null(frame), table.target, failed_rows=len(frame))
+        elif examined.nulls([table.target])[table.target] == examined.rows:
+            yield _failed("target_is_not_all_null", table.target_place, _all_null(examined), table.target, failed_rows=examined.rows)
     if table.key is not None:
         if table.key not in header:
             yield _failed("key_is_present", table.key_place, _absent(table.key, header), table.key)
         else:
-            yield from _check_key(frame[table.key], table.key, table.key_place)
+            yield from _check_key(examined, table.key, table.key_place)
 
 
-def _check_key(keys: pd.Series[Any], name: str, place: Place) -> Iterator[Finding]:
-    nulls = keys.isna()
-    if nulls.any():
-        count = int(nulls.sum())
-        samples = tuple(f"row {row}" for row in keys.index[nulls][:MAX_SAMPLES])
-        yield _failed(
-            "key_is_not_null", place, f"{count:,} of {len(keys):,} rows have no key", name, failed_rows=count, sample_keys=samples
-        )
-    repeated = keys[keys.duplicated(keep=False) & ~nulls]
-    if len(repeated):
-        values = repeated.drop_duplicates()
-        observed = f"{len(repeated):,} rows share {len(values):,} {'key' if len(values) == 1 else 'keys'}"
-        samples = tuple(_key_text(value) for value in values[:MAX_SAMPLES])
-        yield _failed("key_is_unique", place, observed, name, failed_rows=len(repeated), sample_keys=samples)
+def _check_key(examined: Examined, name: str, place: Place) -> Iterator[Finding]:
+    facts = examined.key_facts(name)
+    if facts.nulls:
+        observed = f"{facts.nulls:,} of {examined.rows:,} rows have no key"
+        yield _failed("key_is_not_null", place, observed, name, failed_rows=facts.nulls, sample_keys=facts.null_samples)
+    if facts.repeated_rows:
+        observed = f"{facts.repeated_rows:,} rows share {facts.repeated_keys:,} {'key' if facts.repeated_keys == 1 else 'keys'}"
+        samples = tuple(key_text(value) for value in facts.samples)
+        yield _failed("key_is_unique", place, observed, name, failed_rows=facts.repeated_rows, sample_keys=samples)
 
 
 def _absent_columns(specs: Iterable[ExpectationSpec], header: Sequence[str]) -> dict[str, ExpectationSpec]:
@@ -336,26 +340,27 @@ def _absent_columns(specs: Iterable[ExpectationSpec], header: Sequence[str]) -> 
     return found
 
 
-def _null_columns(specs: Iterable[ExpectationSpec], frame: pd.DataFrame) -> dict[str, ExpectationSpec]:
+def _null_columns(specs: Iterable[ExpectationSpec], examined: Examined, header: Sequence[str]) -> dict[str, ExpectationSpec]:
     """Columns without a single value, each with the first expectation that needs one: Great Expectations lets many of those pass."""
     asking: dict[str, ExpectationSpec] = {}
     for spec in specs:
         for column in spec.columns if spec.needs_values else ():
             asking.setdefault(column, spec)
-    return {column: spec for column, spec in asking.items() if column in frame and frame[column].isna().all()}
+    nulls = examined.nulls([column for column in asking if column in header])
+    return {column: asking[column] for column, count in nulls.items() if count == examined.rows}
 
 
 def _check_columns(
-    absent: Mapping[str, ExpectationSpec], null: Mapping[str, ExpectationSpec], frame: pd.DataFrame, header: Sequence[str]
+    absent: Mapping[str, ExpectationSpec], null: Mapping[str, ExpectationSpec], examined: Examined, header: Sequence[str]
 ) -> Iterator[Finding]:
     for column, spec in absent.items():
         yield _failed("column_is_present", spec.place, _absent(column, header), column)
     for column, spec in null.items():
-        yield _failed("column_is_not_all_null", spec.place, _all_null(frame), column, failed_rows=len(frame))
+        yield _failed("column_is_not_all_null", spec.place, _all_null(examined), column, failed_rows=examined.rows)
 
 
-def _all_null(frame: pd.DataFrame) -> str:
-    return f"all {len(frame):,} values are null"
+def _all_null(examined: Examined) -> str:
+    return f"all {examined.rows:,} values are null"
 
 
 def _absent(column: str, header: Sequence[str]) -> str:
@@ -371,11 +376,10 @@ def _raised(info: Any) -> str:
     return "; ".join(dict.fromkeys(messages))
 
 
-def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | None, subjects: int | None) -> Expectation:
+def _entry(spec: ExpectationSpec, outcome: Any, examined: Examined, subjects: int | None) -> Expectation:
     result = outcome.result
     holds = bool(outcome.success)  # A boolean of numpy's for some.
     nothing = _nothing_checked(spec, result, subjects) if holds else ""
-    rows = [] if holds else list(result.get("partial_unexpected_index_list") or [])[:MAX_SAMPLES]
     hidden = _ABOUT_THE_EXPECTATION | (_COLUMN_ARGUMENTS if spec.columns else frozenset())
     shown = {name: value for name, value in spec.arguments.items() if name not in hidden and value is not None}
     return Expectation(
@@ -387,7 +391,7 @@ def _entry(spec: ExpectationSpec, outcome: Any, frame: pd.DataFrame, key: str | 
         observed=brief(nothing or _observed(spec, result)),
         # Of an expectation on distinct values the count is one of values.
         failed_rows=result["unexpected_count"] if not holds and "element_count" in result else None,
-        sample_keys=_sample_keys(rows, frame, key),
+        sample_keys=() if holds else examined.failing(result),
     )
 
 
@@ -404,18 +408,6 @@ def _nothing_checked(spec: ExpectationSpec, result: Mapping[str, Any], subjects:
 
 def _checked(result: Mapping[str, Any]) -> int:
     return int(result["element_count"] - (result.get("missing_count") or 0))
-
-
-def _sample_keys(rows: Iterable[Any], frame: pd.DataFrame | None, key: str | None) -> tuple[str, ...]:
-    """The keys of rows that fail, or without a key their numbers, counted from 0 as pandas does."""
-    if frame is None or key is None or key not in frame:
-        return tuple(f"row {row}" for row in rows)
-    return tuple(dict.fromkeys(_key_text(frame[key].iat[row]) for row in rows))
-
-
-def _key_text(value: Any) -> str:
-    # One missing key turns a column of whole numbers into floats.
-    return brief(int(value) if isinstance(value, float) and value.is_integer() else value, 100)
 
 
 def _observed(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:
@@ -490,12 +482,19 @@ def with_checks(tables: Sequence[Table], results: Sequence[TableResult], data: D
             result = _without_explained(_with(result, list(_check_side(sides[role], asked, known[role], data.checks))))
         more.append(result)
     if len(known) == 2 and data.checks.overlap_with_reference != "ignore":
-        more[-1] = _with(more[-1], list(_check_overlap(known["reference"], known["current"], data.checks.overlap_with_reference)))
+        learnt, judged = known["reference"], known["current"]
+        if _are_apart(learnt, judged):
+            told = (
+                f"{brief(judged.path)}: rows that the reference holds, too, were not looked for: the tables are in different places."
+            )
+            more[-1] = dataclasses.replace(more[-1], notices=(*more[-1].notices, told))
+        else:
+            more[-1] = _with(more[-1], list(_check_overlap(learnt, judged, data.checks.overlap_with_reference)))
     return more
 
 
 def _side(table: Table) -> Side:
-    return Side(profile(table.reader, sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES), table.reader.mixed())
+    return Side(table.reader.profile(sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES), table.reader.mixed())
 
 
 def _check_side(side: Side, asked: Asked, table: Table, effects: Checks) -> Iterator[Finding]:
@@ -531,21 +530,28 @@ def check_name(key: str) -> str:
 
 def _keys_of(table: Table, found: Found) -> tuple[str, ...]:
     """Keys or numbers of some of the rows that a check is about."""
-    if found.where is not None and found.column is not None:
-        return _read_keys(table, list(_first_rows(table.reader, found.column, found.where)))
-    return _read_keys(table, found.numbers)
+    if isinstance(table.reader, PushedTable):
+        looked_up = found.values and found.column is not None
+        return _texts(table.reader.keys_of(str(found.column), found.values)) if looked_up else ()
+    if found.numbers or found.column is None:
+        return _read_keys(table.reader, table.key, found.numbers)
+    return _read_keys(table.reader, table.key, list(_first_rows(table.reader, found.column, found.values)))
 
 
-def _read_keys(table: Table, rows: Sequence[int]) -> tuple[str, ...]:
-    frame = table.reader.read([table.key]) if rows and table.key in table.reader.columns() else None
-    return _sample_keys(rows, frame, table.key)
+def _read_keys(reader: TableReader, key: str | None, rows: Sequence[int]) -> tuple[str, ...]:
+    frame = reader.read([key]) if rows and key is not None and key in reader.columns() else None
+    return row_names(frame, key, rows)
 
 
-def _first_rows(reader: TableReader, column: str, where: Callable[[pd.Series[Any]], pd.Series[bool]]) -> Iterator[int]:
-    """The numbers of the first rows in which the column is so."""
+def _texts(keys: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key_text(key) for key in keys if key is not None))
+
+
+def _first_rows(reader: TableReader, column: str, values: Sequence[Any]) -> Iterator[int]:
+    """The numbers of the first rows in which the column has one of the values."""
     start, left = 0, MAX_SAMPLES
-    for batch in reader.batches([column]):
-        chosen = where(batch.column(0).to_pandas()).to_numpy().nonzero()[0][:left]
+    for batch in reader.batches([column]) if values else ():
+        chosen = batch.column(0).to_pandas().isin(values).to_numpy().nonzero()[0][:left]
         yield from (start + int(row) for row in chosen)
         start, left = start + batch.num_rows, left - len(chosen)
         if not left:
@@ -575,28 +581,44 @@ def _check_overlap(reference: Table, current: Table, severity: Literal["critical
 
     By default that is a warning: a verdict on such rows is too good, but it is the same for candidate and baseline.
     """
-    overlap = find_overlap(reference.reader, current.reader, current.key)
-    if not overlap.holds:
-        yield Finding(_overlap_entry(overlap, current, severity), current.place)
+    found = _shared(reference, current)
+    if not found.holds:
+        yield Finding(_overlap_entry(found, current, severity), current.place)
 
 
-def _overlap_entry(overlap: Overlap, table: Table, severity: Literal["critical", "warning"]) -> Expectation:
-    told, rows = [], set()
-    if len(overlap.by_key):
-        told.append(f"{len(overlap.by_key):,} of {overlap.rows:,} rows with a key of the reference")
-        rows.update(overlap.by_key.tolist())
-    if overlap.more_than_chance:
-        chance = f", where chance explains about {overlap.expected:,.0f}" if overlap.expected else ""
-        told.append(f"{len(overlap.by_content):,} of {overlap.rows:,} rows equal to one of the reference{chance}")
-        rows.update(overlap.by_content.tolist())
+def _are_apart(reference: Table, current: Table) -> bool:
+    """Whether neither a database nor this machine has both tables."""
+    places = [reader.backend.place if isinstance(reader, PushedTable) else "" for reader in (reference.reader, current.reader)]
+    return places[0] != places[1]
+
+
+def _shared(reference: Table, current: Table) -> Shared:
+    before, after = reference.reader, current.reader
+    if isinstance(before, PushedTable) and isinstance(after, PushedTable):
+        pushed = after.shared_rows(before)
+        expected = pushed.twins * pushed.rows
+        return Shared(pushed.rows, pushed.by_key, pushed.by_content, pushed.either, expected, _texts(pushed.samples))
+    assert not isinstance(before, PushedTable)
+    assert not isinstance(after, PushedTable)
+    overlap = find_overlap(before, after, current.key)
+    return dataclasses.replace(overlap.shared, samples=_read_keys(after, current.key, overlap.positions[:MAX_SAMPLES]))
+
+
+def _overlap_entry(found: Shared, table: Table, severity: Literal["critical", "warning"]) -> Expectation:
+    told = []
+    if found.by_key:
+        told.append(f"{found.by_key:,} of {found.rows:,} rows with a key of the reference")
+    if found.more_than_chance:
+        chance = f", where chance explains about {found.expected:,.0f}" if found.expected else ""
+        told.append(f"{found.by_content:,} of {found.rows:,} rows equal to one of the reference{chance}")
     return Expectation(
         expectation=OVERLAP,
-        column=brief(table.key, 200) if len(overlap.by_key) else None,
+        column=brief(table.key, 200) if found.by_key else None,
         holds=False,
         severity=severity,
         observed=brief("; ".join(told)),
-        failed_rows=len(rows),
-        sample_keys=_read_keys(table, sorted(rows)[:MAX_SAMPLES]),
+        failed_rows=found.either if found.more_than_chance else found.by_key,
+        sample_keys=found.samples,
     )
 
 
@@ -637,8 +659,10 @@ def name_of(entry: Expectation) -> str:
 
 def notices(results: Iterable[TableResult], expectations: int) -> tuple[str, ...]:
     """What a reader should know before the details."""
-    return tuple(
-        f"{brief(result.validation.path)}: {result.unchecked} of {expectations} expectations were not checked: a pre-check failed."
-        for result in results
-        if result.unchecked
-    )
+    told: list[str] = []
+    for result in results:
+        if result.unchecked:
+            path = brief(result.validation.path)
+            told.append(f"{path}: {result.unchecked} of {expectations} expectations were not checked: a pre-check failed.")
+        told += result.notices
+    return tuple(told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelship.data.tables.reader import TableReader, is_text, type_name
 
@@ -40,6 +40,24 @@ class Profile:
     sample: pa.Table
     """Rows in the table's order; text that the table keeps in a dictionary is plain text."""
     columns: dict[str, ColumnFacts]
+
+
+class Profiled(Protocol):
+    """A table that can be summed up, wherever it is."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether `name` is a path."""
+
+    def columns(self) -> list[str]:
+        """The column names in order, duplicates and all."""
+
+    def profile(self, columns: Sequence[str] | None = None, *, sample: int | None, seed: int, max_values: int) -> Profile:
+        """As the function `profile` does."""
 
 
 def profile(reader: TableReader, columns: Sequence[str] | None = None, *, sample: int | None, seed: int, max_values: int) -> Profile:

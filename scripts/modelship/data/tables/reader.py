@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from modelship.data.tables.profile import Profile
+
 BATCH_ROWS = 65_536
 """The most rows that a batch has: enough for vectorised work, few enough for memory."""
 
@@ -120,6 +122,12 @@ class TableReader:
         """The given columns with all rows, in as many tables as keep memory low without reading everything for each."""
         for group in [[name] for name in columns] if self.storage.is_columnar else [columns]:
             yield self.read(group)
+
+    def profile(self, columns: Sequence[str] | None = None, *, sample: int | None, seed: int, max_values: int) -> Profile:
+        """As the function `profile` does."""
+        from modelship.data.tables.profile import profile
+
+        return profile(self, columns, sample=sample, seed=seed, max_values=max_values)
 
     def mixed(self) -> Mapping[str, MixedColumn]:
         """Columns with values of several kinds: the other kinds are few in text that is read, and any in values that have types."""

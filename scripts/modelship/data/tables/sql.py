@@ -90,12 +90,7 @@ def fetch(query: Query) -> int:
     import sqlalchemy
     from sqlalchemy import exc
 
-    engine = _engine(query)
-    try:
-        connection = engine.connect()
-    except (exc.SQLAlchemyError, OSError) as error:
-        remedy = f"Is it reachable, and is `{query.connection}` its URL?"
-        raise infrastructure(f"the database behind `{query.connection}` did not answer: {_reason(error, query)}.", remedy) from None
+    engine, connection = connect(query)
     with connection:
         options: dict[str, Any] = {"stream_results": True, "max_row_buffer": CHUNK_ROWS, "no_parameters": True}
         if engine.dialect.name == "postgresql":
@@ -109,6 +104,19 @@ def fetch(query: Query) -> int:
             raise _failed(error, query, isinstance(error, exc.OperationalError) and engine.dialect.name != "sqlite") from None
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise _failed(error, query, False) from None
+
+
+def connect(query: Query) -> tuple[Any, Any]:
+    """SQLAlchemy's engine for the query's URL, and a connection. Raises BadInput for a wrong URL, InfrastructureError without an
+    answer."""
+    from sqlalchemy import exc
+
+    engine = _engine(query)
+    try:
+        return engine, engine.connect()
+    except (exc.SQLAlchemyError, OSError) as error:
+        remedy = f"Is it reachable, and is `{query.connection}` its URL?"
+        raise infrastructure(f"the database behind `{query.connection}` did not answer: {reason(error, query)}.", remedy) from None
 
 
 def _engine(query: Query) -> Any:
@@ -157,11 +165,11 @@ def _spool(result: Any, query: Query, *, is_typed: bool) -> int:
 
 
 def _failed(error: Any, query: Query, is_database: bool) -> BadInput | InfrastructureError:
-    message = f"the query on `{query.connection}` failed: {_reason(error, query)}."
+    message = f"the query on `{query.connection}` failed: {reason(error, query)}."
     return infrastructure(message) if is_database or getattr(error, "connection_invalidated", False) else bad_input(message)
 
 
-def _reason(error: Exception, query: Query) -> str:
+def reason(error: Exception, query: Query) -> str:
     """What the driver says, on one line, without anything that the URL keeps secret."""
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in sorted(_secrets(query.url), key=len, reverse=True):

@@ -23,9 +23,9 @@ NULLS = (
 _TRUE = ("True", "TRUE", "true")
 _FALSE = ("False", "FALSE", "false")
 
-_NUMBER = r"^\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)\s*$"
+NUMBER = r"^\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)\s*$"
 _WHOLE = r"^\s*[+-]?[0-9]+\s*$"
-_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}(?::?[0-9]{2}){0,2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
+TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}(?::?[0-9]{2}){0,2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
 
 
 def all_types() -> list[pa.DataType]:
@@ -148,8 +148,8 @@ class TextColumn:
             self._counts[kind] += valid
             self._keep(kind, values, pc.is_valid(values))
             return
-        numbers = pc.fill_null(pc.match_substring_regex(values, _NUMBER), False)
-        times = pc.fill_null(pc.match_substring_regex(values, _TIME), False)
+        numbers = pc.fill_null(pc.match_substring_regex(values, NUMBER), False)
+        times = pc.fill_null(pc.match_substring_regex(values, TIME), False)
         others = pc.and_(pc.is_valid(values), pc.invert(pc.or_(numbers, times)))
         for kind, mask in (("number", numbers), ("time", times), ("text", others)):
             self._counts[kind] += pc.sum(mask).as_py() or 0
@@ -186,7 +186,7 @@ def _cleaned_numbers(values: pa.StringArray, kind: pa.DataType) -> pa.Array | No
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pc.all(pc.match_substring_regex(values, _NUMBER)).as_py():
+    if not pc.all(pc.match_substring_regex(values, NUMBER)).as_py():
         return None
     try:
         return pc.replace_substring_regex(pc.utf8_trim_whitespace(values), r"^\+", "").cast(kind)

@@ -1,0 +1,1 @@
+"""Engines that compute on tables where these are: Spark and databases."""
