@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from modelship.commands import frame
 from modelship.core import workflow
-from modelship.core.config import share_of
+from modelship.core.config import LoadedConfig, share_of
 from modelship.core.environments import need
 from modelship.core.errors import ExitCode
 from modelship.core.records import ColumnDrift, DriftReportRecord, Status
+
+if TYPE_CHECKING:
+    from modelship.data.tables.profile import Profiled
 
 PAGE = "drift-report.html"
 
@@ -25,6 +29,11 @@ PAGE = "drift-report.html"
 @click.option("--current", help="The table that is compared with it (key `data.current`).")
 @click.option("--target", help="The column that the model predicts (key `data.target`).")
 @click.option("--key", help="The column that names a row; it is not compared (key `data.key`).")
+@click.option(
+    "--engine",
+    type=click.Choice(["pandas", "spark", "sql"]),
+    help="What samples the tables: memory, Spark, or a query's database (key `data.engine`).",
+)
 @click.option("--prediction", help="The column with a model's predictions (key `drift.prediction`).")
 @click.option("--max-share", callback=frame.yaml_value, help="The share of features that may drift, as `30%` (key `drift.max-share`).")
 @click.option("--numerical", callback=frame.yaml_value, help="How numbers are compared, as `{method: psi}` (key `drift.numerical`).")
@@ -38,7 +47,7 @@ def command(config: Path, model: str | None, **given: Any) -> NoReturn:
     Evidently measures a uniform sample and draws a page of it. Drift is shown and exits with 0, or with 1 where `drift.severity` is
     critical.
     """
-    of_data = ("reference", "current", "target", "key")
+    of_data = ("reference", "current", "target", "key", "engine")
     overrides = {f"{'data' if name in of_data else 'drift'}.{name.replace('_', '-')}": value for name, value in given.items()}
     frame.run("drift-report", config, {"model": model, **overrides}, drift_report)
 
@@ -47,11 +56,10 @@ def drift_report(space: frame.Workspace) -> frame.Result:
     """Compare the two tables. Raises BadInput for what cannot be read or compared."""
     need("drift")
     from modelship.data.drift.methods import check_methods
-    from modelship.data.tables.opening import open_table
 
     loaded = space.load()
     check_methods(loaded)
-    reference, current = (open_table(loaded.require(f"data.{role}"), loaded.directory) for role in ("reference", "current"))
+    reference, current = _tables(loaded)
     space.run_directory.drop(PAGE)
     started = time.monotonic()
     workflow.say("Loading Evidently")
@@ -96,6 +104,27 @@ def drift_report(space: frame.Workspace) -> frame.Result:
         workflow.say(render_record(record))
     outputs = {"drift": str(found.verdict.drift).lower()}
     return frame.Result(record, ExitCode.VERDICT_NO if status == "fail" else ExitCode.PASS, outputs)
+
+
+def _tables(loaded: LoadedConfig) -> Sequence[Profiled]:
+    from modelship.data.drift.report import sample_size
+    from modelship.data.engines.elsewhere import sum_up
+    from modelship.data.tables.opening import open_table
+
+    data, drift = loaded.config.data, loaded.config.drift
+    sources = [loaded.require(f"data.{role}") for role in ("reference", "current")]
+    if data.engine == "pandas":
+        return [open_table(source, loaded.directory) for source in sources]
+    with workflow.group(f"Sampling with {data.engine}"):
+        return sum_up(
+            data.engine,
+            sources,
+            loaded.directory,
+            data.key,
+            sample=sample_size(drift),
+            seed=drift.seed,
+            max_values=drift.max_categories,
+        )
 
 
 def _line(column: ColumnDrift) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from modelship.core.config import LoadedConfig, share_of
+from modelship.core.config import Drift, LoadedConfig, share_of
 from modelship.core.records import MAX_TEXT, ColumnDrift, SkippedColumn, TableRead
 from modelship.core.words import counted
 from modelship.data.drift import evidently_edge as evidently
@@ -20,10 +20,9 @@ from modelship.data.drift.columns import Column, Common, Header, Side, match, pl
 from modelship.data.drift.picture import cut, picture
 from modelship.data.drift.values import Categories, Numbers
 from modelship.data.drift.verdict import Judged, Measured, Verdict, judge
-from modelship.data.tables.profile import profile
 
 if TYPE_CHECKING:
-    from modelship.data.tables.reader import TableReader
+    from modelship.data.tables.profile import Profiled
 
 MOST_COLUMNS = 2_000
 """In the record, which has a bounded size."""
@@ -51,7 +50,7 @@ class Comparison:
     sampling: str
 
 
-def compare(reference: TableReader, current: TableReader, loaded: LoadedConfig) -> Comparison:
+def compare(reference: Profiled, current: Profiled, loaded: LoadedConfig) -> Comparison:
     """Compare two tables column by column. Raises BadInput for what cannot be read or compared."""
     drift = loaded.config.drift
     common = match(_header(reference), _header(current), loaded)
@@ -116,16 +115,20 @@ def evidently_version() -> str:
     return evidently.version()
 
 
-def _header(reader: TableReader) -> Header:
+def _header(reader: Profiled) -> Header:
     return Header(reader.name, tuple(reader.columns()), reader.is_file)
 
 
-def _read(reader: TableReader, common: Common, loaded: LoadedConfig) -> Side:
+def _read(reader: Profiled, common: Common, loaded: LoadedConfig) -> Side:
     """One of the tables, read once: facts on all its columns, and the sample that is compared."""
     drift = loaded.config.drift
-    size = None if drift.sample == "full" else drift.sample
-    found = profile(reader, common.columns, sample=size, seed=drift.seed, max_values=drift.max_categories)
+    found = reader.profile(common.columns, sample=sample_size(drift), seed=drift.seed, max_values=drift.max_categories)
     return Side(reader.name, found, reader.is_file)
+
+
+def sample_size(drift: Drift) -> int | None:
+    """How many rows of each table are compared; None for all."""
+    return None if drift.sample == "full" else drift.sample
 
 
 def _measured(column: Column, reference: Side, current: Side) -> Measured:

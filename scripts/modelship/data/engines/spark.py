@@ -160,7 +160,7 @@ class SparkParquet:
             column = read[self.quote(name)]
             present = functions.when(~functions.isnan(column), column) if name in floats else column
             columns.append(present.alias(name))
-        frame = read.select(columns)
+        frame = read.select(columns).persist()
         frame.createOrReplaceTempView(self._view)
         return frame
 

@@ -1,0 +1,200 @@
+"""Spark and PostgreSQL answer as this machine's memory does: real flights with planted defects, from the command line to the record."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy
+from ruamel.yaml import YAML
+
+from modelship.core.errors import BadInput
+from modelship.data.expectations import UNSUPPORTED, ExpectationSpec
+from modelship.data.validation import Expectations
+
+ROOT = Path(__file__).resolve().parents[2]
+STORAGE = ROOT / "template-repo" / "dvc-storage" / "files" / "md5"
+
+EXPECTATIONS: list[tuple[str, dict[str, Any]]] = [
+    ("expect_column_values_to_be_between", {"column": "distance", "min_value": 100, "max_value": 2500}),
+    ("expect_column_values_to_be_between", {"column": "scheduled_at", "min_value": "2013-01-01", "max_value": "2013-07-10"}),
+    ("expect_column_values_to_be_between", {"column": "temp", "max_value": 70, "row_condition": 'origin == "JFK"'}),
+    ("expect_column_values_to_be_between", {"column": "humid", "max_value": 90, "mostly": 0.8, "severity": "warning"}),
+    ("expect_column_values_to_be_in_set", {"column": "origin", "value_set": ["EWR", "JFK"]}),
+    ("expect_column_values_to_not_be_in_set", {"column": "carrier", "value_set": ["ZZ"]}),
+    ("expect_column_values_to_not_be_null", {"column": "pressure"}),
+    ("expect_column_values_to_be_null", {"column": "pressure"}),
+    ("expect_column_values_to_be_unique", {"column": "flight_id"}),
+    ("expect_column_values_to_match_regex", {"column": "dest", "regex": "^[A-M]"}),
+    ("expect_column_value_lengths_to_equal", {"column": "carrier", "value": 2}),
+    ("expect_column_mean_to_be_between", {"column": "wind_speed", "max_value": 5}),
+    ("expect_column_stdev_to_be_between", {"column": "wind_speed", "max_value": 1}),
+    ("expect_column_min_to_be_between", {"column": "hour", "min_value": 6}),
+    ("expect_column_max_to_be_between", {"column": "hour", "max_value": 22}),
+    ("expect_column_sum_to_be_between", {"column": "late", "max_value": 10}),
+    ("expect_column_unique_value_count_to_be_between", {"column": "origin", "max_value": 2}),
+    ("expect_column_distinct_values_to_be_in_set", {"column": "origin", "value_set": ["EWR", "JFK"]}),
+    ("expect_column_proportion_of_non_null_values_to_be_between", {"column": "pressure", "min_value": 0.99}),
+    ("expect_column_most_common_value_to_be_in_set", {"column": "origin", "value_set": ["LGA"]}),
+    ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "temp", "column_B": "humid"}),
+    ("expect_multicolumn_sum_to_equal", {"column_list": ["month", "hour"], "sum_total": 20}),
+    ("expect_column_to_exist", {"column": "visib"}),
+    ("expect_table_row_count_to_be_between", {"max_value": 10}),
+    ("expect_table_column_count_to_equal", {"value": 16}),
+    ("expect_column_values_to_be_between", {"column": "nowhere", "min_value": 1}),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Flights of two months; in the second there are defects of every kind that the checks know."""
+    digest = YAML(typ="safe", pure=True).load(ROOT / "template-repo" / "data" / "flights.parquet.dvc")["outs"][0]["md5"]
+    flights = pd.read_parquet(STORAGE / digest[:2] / digest[2:])
+    train = flights[flights["month"] == 6].head(2500)
+    current = pd.concat([flights[flights["month"] == 7].head(1500), train.head(7)], ignore_index=True)
+    current.loc[3, "carrier"] = "ZZ"
+    current.loc[[5, 6], "humid"] = [float("inf"), float("-inf")]
+    current.loc[[10, 11], "flight_id"] = current.loc[9, "flight_id"]
+    current["dest"] = [f"{place}" if place % 5 else name for place, name in enumerate(current["dest"])]
+    train.to_parquet(tmp_path / "train.parquet", index=False)
+    current.to_parquet(tmp_path / "current.parquet", index=False)
+    with (tmp_path / "expectations.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump([{name: arguments} for name, arguments in EXPECTATIONS], file)
+    configure(tmp_path, "train.parquet", "current.parquet")
+    return tmp_path
+
+
+def configure(folder: Path, reference: Any, current: Any) -> None:
+    data = {"reference": reference, "current": current, "target": "late", "key": "flight_id", "expectations": "expectations.yaml"}
+    drift = {"sample": 1000, "columns": {"humid": "ignore"}}
+    with (folder / "modelship.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump({"model": "flights", "data": data, "drift": drift}, file)
+
+
+def run(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """The exit code and the record of a command."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_"))}
+    result = subprocess.run(
+        [sys.executable, "-I", ROOT / "scripts" / "modelship", command, "--engine", engine],
+        cwd=folder,
+        env={**kept, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    path = folder / ".modelship" / f"{command}.json"
+    assert path.exists(), result.stdout
+    return result.returncode, json.loads(path.read_text(encoding="utf-8"))
+
+
+def found(record: Mapping[str, Any]) -> list[Any]:
+    """What a record says of each table; of repeated keys and the like any five rows may be shown."""
+    assert record["problems"] == []
+    return [
+        (table["role"], table["rows"], table["columns"], [shown(entry) for entry in table["expectations"]])
+        for table in record["tables"]
+    ]
+
+
+def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    values, _, examples = entry["observed"].partition(" do not: ")
+    return {**entry, "observed": (values, set(examples.split(", "))), "sample-keys": set(entry["sample-keys"])}
+
+
+@pytest.fixture
+def database(folder: Path, postgres: str) -> dict[str, str]:
+    """The environment in which the flights are answers of a database."""
+    engine = sqlalchemy.create_engine(postgres.replace("postgresql://", "postgresql+psycopg://"))
+    for name in ("train", "current"):
+        pd.read_parquet(folder / f"{name}.parquet").to_sql(f"engines_{name}", engine, index=False, if_exists="replace")
+    engine.dispose()
+    queries = {name: {"query": f"SELECT * FROM engines_{name} -- '100%'", "connection": "FLIGHTS"} for name in ("train", "current")}
+    configure(folder, queries["train"], queries["current"])
+    return {"FLIGHTS": postgres}
+
+
+def test_spark_finds_what_pandas_finds(folder: Path) -> None:
+    status, expected = run(folder, "validate", "pandas")
+    assert status == 1
+    status, record = run(folder, "validate", "spark")
+    assert (status, found(record)) == (1, found(expected))
+    names = {entry["expectation"] for entry in record["tables"][1]["expectations"] if not entry["holds"]}
+    checks = {
+        "no_infinite_value",
+        "no_new_category",
+        "no_mixed_types",
+        "no_overlap_with_reference",
+        "key_is_unique",
+        "column_is_present",
+    }
+    assert checks <= names
+    left = {path.name for path in folder.iterdir()}
+    assert left == {".modelship", "train.parquet", "current.parquet", "expectations.yaml", "modelship.yaml"}
+
+
+def test_postgresql_finds_what_pandas_finds(folder: Path, database: dict[str, str]) -> None:
+    _, expected = run(folder, "validate", "pandas", database)
+    status, record = run(folder, "validate", "sql", database)
+    assert (status, found(record)) == (1, found(expected))
+
+
+def test_spark_brings_its_own_java(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    programs = tmp_path_factory.mktemp("bin")
+    for name in (
+        "bash",
+        "sh",
+        "env",
+        "dirname",
+        "uname",
+        "cat",
+        "cut",
+        "sha256sum",
+        "ps",
+        "rm",
+        "mktemp",
+        "mkdir",
+        "mv",
+        "touch",
+        "git",
+        "uv",
+    ):
+        path = shutil.which(name)
+        if path:
+            (programs / name).symlink_to(path)
+    status, record = run(folder, "drift-report", "spark", {"PATH": str(programs), "JAVA_HOME": ""})
+    assert (status, record["problems"]) == (0, [])
+    assert {table["role"]: (table["rows"], table["sampled"]) for table in record["tables"]} == {
+        "reference": (2500, 1000),
+        "current": (1507, 1000),
+    }
+
+
+def test_postgresql_samples_for_drift(folder: Path, database: dict[str, str]) -> None:
+    _, whole = run(folder, "drift-report", "pandas", database)
+    _, record = run(folder, "drift-report", "sql", database)
+    assert [(table["rows"], table["sampled"]) for table in record["tables"]] == [(2500, 1000), (1507, 1000)]
+    facts = ("kind", "purpose", "missing")
+    assert {column["column"]: [column[name] for name in facts] for column in record["columns"]} == {
+        column["column"]: [column[name] for name in facts] for column in whole["columns"]
+    }
+    _, again = run(folder, "drift-report", "sql", database)
+    assert again["columns"] == record["columns"]
+
+
+@pytest.mark.parametrize("engine", ["spark", "sql"])
+def test_what_an_engine_does_not_check_is_bad_input(engine: Any) -> None:
+    for name in UNSUPPORTED[engine]:
+        with pytest.raises(BadInput) as error:
+            Expectations([ExpectationSpec(name, {}, "expectations.yaml", 1)], {engine})
+        [problem] = error.value.problems
+        assert f"`{name}` not with `data.engine: {engine}`" in problem.message
+        assert problem.remedy
