@@ -1,4 +1,4 @@
-"""Spark and PostgreSQL answer as this machine's memory does: real flights with planted defects, from the command line to the record."""
+"""Spark and PostgreSQL answer as memory does: real flights with planted defects, from the command line to the record."""
 
 from __future__ import annotations
 

@@ -106,9 +106,11 @@ def test_a_target_that_decided_is_named_first() -> None:
 
 
 def test_columns_that_drifted_within_what_may_are_no_cause() -> None:
-    report = with_drift(compared(status="pass", drift=False, summary="no drift: 1 of 4 features drifted (temp)", max_share=0.6))
+    report = with_drift(
+        compared(status="pass", drift=False, summary="drift within limits: 1 of 4 features drifted (temp)", max_share=0.6)
+    )
     assert (report.light, report.headline) == ("pass", "every metric is within its margin of base 3f2a91c")
-    assert cells(_table(section(report, "No drift: 1 of 4")))[0][0] == "temp"
+    assert cells(_table(section(report, "Drift within limits: 1 of 4")))[0][0] == "temp"
 
 
 def _table(found: Section) -> Table:

@@ -93,7 +93,8 @@ def summary(found: Comparison) -> str:
     more = f" and {len(drifted) - MOST_NAMED} more" if len(drifted) > MOST_NAMED else ""
     of = f"{sum(column.drifted for column in features)} of {counted(len(features), 'feature')} drifted"
     others = "".join(f", the {column.purpose} drifted" for column in drifted if column.purpose != "feature")
-    return f"{'drift' if found.verdict.drift else 'no drift'}: {of}{others}{f' ({names}{more})' if drifted else ''}"
+    word = "drift" if found.verdict.drift else "drift within limits" if drifted else "no drift"
+    return f"{word}: {of}{others}{f' ({names}{more})' if drifted else ''}"
 
 
 def page(found: Comparison, model: str) -> bytes:
