@@ -23,10 +23,12 @@ from modelship.data.validation import Expectations
 ROOT = Path(__file__).resolve().parents[2]
 STORAGE = ROOT / "template-repo" / "dvc-storage" / "files" / "md5"
 
+JFK = {"type": "comparison", "column": {"name": "origin"}, "operator": "==", "parameter": "JFK"}
+
 EXPECTATIONS: list[tuple[str, dict[str, Any]]] = [
     ("expect_column_values_to_be_between", {"column": "distance", "min_value": 100, "max_value": 2500}),
     ("expect_column_values_to_be_between", {"column": "scheduled_at", "min_value": "2013-01-01", "max_value": "2013-07-10"}),
-    ("expect_column_values_to_be_between", {"column": "temp", "max_value": 70, "row_condition": 'origin == "JFK"'}),
+    ("expect_column_values_to_be_between", {"column": "temp", "max_value": 70, "row_condition": JFK}),
     ("expect_column_values_to_be_between", {"column": "humid", "max_value": 90, "mostly": 0.8, "severity": "warning"}),
     ("expect_column_values_to_be_in_set", {"column": "origin", "value_set": ["EWR", "JFK"]}),
     ("expect_column_values_to_not_be_in_set", {"column": "carrier", "value_set": ["ZZ"]}),
@@ -198,3 +200,9 @@ def test_what_an_engine_does_not_check_is_bad_input(engine: Any) -> None:
         [problem] = error.value.problems
         assert f"`{name}` not with `data.engine: {engine}`" in problem.message
         assert problem.remedy
+
+
+def test_a_condition_in_the_words_of_pandas_is_bad_input_in_a_database() -> None:
+    arguments = {"column": "temp", "max_value": 70, "row_condition": 'origin == "JFK"'}
+    with pytest.raises(BadInput, match="no text as the `row_condition`"):
+        Expectations([ExpectationSpec("expect_column_values_to_be_between", arguments, "expectations.yaml", 1)], {"sql"})

@@ -251,12 +251,17 @@ def _name_problems(spec: ExpectationSpec, catalog: Mapping[str, Iterable[str]]) 
 
 def check_engine(specs: Iterable[ExpectationSpec], engine: Engine) -> None:
     """Raise BadInput for expectations that the engine does not check."""
-    _raise_if([_unsupported(spec, engine) for spec in specs if spec.type in UNSUPPORTED[engine]])
+    _raise_if([problem for spec in specs for problem in _engine_problems(spec, engine)])
 
 
-def _unsupported(spec: ExpectationSpec, engine: Engine) -> Problem:
-    where = " in a database only" if engine == "pandas" else f" not with `data.engine: {engine}`"
-    return spec.problem(f"Great Expectations checks `{spec.type}`{where}.", UNSUPPORTED[engine][spec.type])
+def _engine_problems(spec: ExpectationSpec, engine: Engine) -> Iterator[Problem]:
+    if spec.type in UNSUPPORTED[engine]:
+        where = " in a database only" if engine == "pandas" else f" not with `data.engine: {engine}`"
+        yield spec.problem(f"Great Expectations checks `{spec.type}`{where}.", UNSUPPORTED[engine][spec.type])
+    elif engine == "sql" and isinstance(spec.row_condition, str):
+        example = "{type: comparison, column: {name: origin}, operator: ==, parameter: JFK}"
+        message = f"Great Expectations takes no text as the `row_condition` of `{spec.type}` with `data.engine: sql`."
+        yield spec.problem(message, f"Write `row_condition: {example}`.", argument="row_condition")
 
 
 def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iterable[str]]) -> None:
