@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import multiprocessing
 import os
 import random
 import shutil
@@ -89,21 +88,43 @@ def _killed(mutants: Sequence[Mutant]) -> set[Mutant]:
     """The mutants that a test noticed. Ends the program where tests fail without any."""
     for library in OF_OTHERS:
         importlib.import_module(library)
-    none = [Mutant(module, "") for module in {mutant.module for mutant in mutants}]
-    killed = set()
-    with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        if any(pool.imap_unordered(_is_noticed, none)):
-            raise SystemExit("The tests fail on the code as it is.")
-        for done, (mutant, is_noticed) in enumerate(zip(mutants, pool.imap(_is_noticed, mutants), strict=True), 1):
-            if is_noticed:
-                killed.add(mutant)
-            if done % 100 == 0:
-                print(f"{done:,} of {len(mutants):,}, {len(killed):,} killed", file=sys.stderr, flush=True)
-    return killed
+    if _noticed([Mutant(module, "") for module in {mutant.module for mutant in mutants}]):
+        raise SystemExit("The tests fail on the code as it is.")
+    return _noticed(mutants)
 
 
-def _is_noticed(mutant: Mutant) -> bool:
-    """Whether a test fails while `mutant` is awake. For a process of its own."""
+def _noticed(mutants: Sequence[Mutant]) -> set[Mutant]:
+    """Those with which a test fails, or does not end. Each has a process of its own."""
+    found: set[Mutant] = set()
+    running: dict[int, Mutant] = {}
+    started = done = 0
+    while done < len(mutants):
+        while started < len(mutants) and len(running) < (os.cpu_count() or 1):
+            running[_start(mutants[started])] = mutants[started]
+            started += 1
+        process, status = os.wait()
+        mutant = running.pop(process)
+        done += 1
+        if status:
+            found.add(mutant)
+        if done % 100 == 0:
+            print(f"{done:,} of {len(mutants):,}, {len(found):,} killed", file=sys.stderr, flush=True)
+    return found
+
+
+def _start(mutant: Mutant) -> int:
+    """Fork a process that runs the tests with `mutant` awake, and ends with pytest's status. Returns its number."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        status = _run_tests(mutant)
+    finally:
+        os._exit(status)
+
+
+def _run_tests(mutant: Mutant) -> int:
     import hypothesis
     import pytest
 
@@ -111,13 +132,14 @@ def _is_noticed(mutant: Mutant) -> bool:
     hypothesis.settings.register_profile("mutation", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate], database=None)
     hypothesis.settings.load_profile("mutation")
     os.environ["MUTANT_UNDER_TEST"] = mutant.name
-    signal.signal(signal.SIGPROF, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    # Nothing in Python sees this signal, which ends the process: a loop may be anywhere.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     tests = [f"tests/{test}.py" for test in TESTS_OF[mutant.module]]
-    return pytest.main(["-q", "-x", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]) != 0
+    return int(pytest.main(["-q", "-x", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]))
 
 
 def show(mutants: Sequence[Mutant], killed: set[Mutant]) -> str:
