@@ -83,8 +83,15 @@ def configure(folder: Path, reference: Any, current: Any) -> None:
 
 def run(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """The exit code and the record of a command."""
+    result = start(folder, command, engine, environment)
+    path = folder / ".modelship" / f"{command}.json"
+    assert path.exists(), result.stdout
+    return result.returncode, json.loads(path.read_text(encoding="utf-8"))
+
+
+def start(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_"))}
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-I", ROOT / "scripts" / "modelship", command, "--engine", engine],
         cwd=folder,
         env={**kept, **(environment or {})},
@@ -93,9 +100,6 @@ def run(folder: Path, command: str, engine: str, environment: Mapping[str, str] 
         text=True,
         check=False,
     )
-    path = folder / ".modelship" / f"{command}.json"
-    assert path.exists(), result.stdout
-    return result.returncode, json.loads(path.read_text(encoding="utf-8"))
 
 
 def found(record: Mapping[str, Any]) -> list[Any]:
@@ -206,3 +210,24 @@ def test_a_condition_in_the_words_of_pandas_is_bad_input_in_a_database() -> None
     arguments = {"column": "temp", "max_value": 70, "row_condition": 'origin == "JFK"'}
     with pytest.raises(BadInput, match="no text as the `row_condition`"):
         Expectations([ExpectationSpec("expect_column_values_to_be_between", arguments, "expectations.yaml", 1)], {"sql"})
+
+
+@pytest.mark.parametrize(
+    ("query", "expectation"),
+    [
+        ("SELECT 1 / (2 - 2) AS flight_id", "- expect_column_values_to_not_be_null: {column: flight_id}"),
+        ("SELECT 1 AS flight_id FROM nowhere", "- expect_column_values_to_not_be_null: {column: flight_id}"),
+        ("SELECT 1 AS flight_id, 'a' AS name", "- expect_column_values_to_match_regex: {column: name, regex: '('}"),
+    ],
+)
+@pytest.mark.parametrize("password", ["right", "wrong"])
+def test_no_failure_of_a_database_tells_its_password(
+    query: str, expectation: str, password: str, tmp_path: Path, postgres: str
+) -> None:
+    (tmp_path / "expectations.yaml").write_text(expectation, encoding="utf-8")
+    data = f'{{current: {{query: "{query}", connection: FLIGHTS}}, key: flight_id, expectations: expectations.yaml}}'
+    (tmp_path / "modelship.yaml").write_text(f"model: flights\ndata: {data}\n", encoding="utf-8")
+    ended = start(tmp_path, "validate", "sql", {"FLIGHTS": postgres if password == "right" else postgres.replace("s3cret", "s3creT")})
+    assert ended.returncode in ((2,) if password == "right" else (2, 3)), ended.stdout
+    told = ended.stdout + "".join(path.read_text() for path in (tmp_path / ".modelship").rglob("*") if path.is_file())
+    assert "s3cre" not in told.lower()
