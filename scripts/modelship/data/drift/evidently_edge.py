@@ -31,7 +31,8 @@ _SCRIPTS = 4
 
 def version() -> str:
     """Of Evidently; loads it."""
-    import evidently
+    with _quiet():  # The first import compiles it, which warns of its regular expressions.
+        import evidently
 
     return str(evidently.__version__)
 
@@ -67,8 +68,9 @@ def page(columns: Sequence[Column], heading: Sequence[str]) -> bytes:
     No text of it can be more than text: names and categories come without what HTML, scripts and templates are made of, and the
     browser is told to run exactly the scripts that Evidently wrote and to fetch nothing.
     """
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
+    with _quiet():
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import ValueDrift
 
     names = harmless([column.name for column in columns])
     kinds: dict[str, list[str]] = {"numerical": [], "categorical": []}
@@ -131,8 +133,9 @@ def _harmless(character: str) -> str:
 
 
 def _statistic(column: Column, reference: Any, current: Any) -> float:
-    from evidently.legacy.calculations.stattests import get_stattest
-    from evidently.legacy.core import ColumnType
+    with _quiet():
+        from evidently.legacy.calculations.stattests import get_stattest
+        from evidently.legacy.core import ColumnType
 
     kind = ColumnType.Numerical if column.kind == "numerical" else ColumnType.Categorical
     before, after = pd.Series(reference), pd.Series(current)
