@@ -1,5 +1,6 @@
 """Puts a virtual environment first on PATH, from `$E2E_PYTHONS`."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -41,9 +42,12 @@ def main() -> None:
     for path in sorted(Path(os.environ["GITHUB_WORKSPACE"]).glob("requirements*.txt")):
         requirements.update(path.read_bytes())
     folder = Path(os.environ["E2E_PYTHONS"]) / f"{version}-{requirements.hexdigest()[:12]}"
-    if not (folder / "complete").exists():
-        subprocess.run([base, "-I", "-m", "venv", "--clear", str(folder)], check=True)
-        (folder / "complete").touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Runs at the same time may want the same environment.
+        if not (folder / "complete").exists():
+            subprocess.run([base, "-I", "-m", "venv", "--clear", str(folder)], check=True)
+            (folder / "complete").touch()
     with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as path_file:
         path_file.write(f"{folder / 'bin'}\n")
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as output:
