@@ -5,58 +5,31 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from modelship.core.errors import bad_input
 from modelship.core.scratch import scratch_folder
-from modelship.data.tables.reader import MixedColumn
-from modelship.data.tables.spool import CHUNK_ROWS, Spool, SpooledTable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from modelship.data.tables.spool import CHUNK_ROWS, Spool, Spooled, SpooledTable
 
 MAX_LINE_BYTES = 16 << 20
 _BLOCK_BYTES = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-class JsonLines:
+class JsonLines(Spooled):
     """A file of JSON lines. The columns are all names that any line has; what is nested is kept as text."""
 
     kind = "JSON lines"
-    is_columnar = True
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name
 
-    def columns(self) -> list[str]:
-        """The names, in the order in which they first come. Raises BadInput for a line that is no object."""
-        return self._spooled.columns()
-
-    def schema(self) -> pa.Schema:
-        """Types that every value of a column fits."""
-        return self._spooled.schema()
-
-    def rows(self) -> int:
-        """The number of lines that are not blank."""
-        return self._spooled.rows()
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """What the first reading has kept."""
-        return self._spooled.batches(columns)
-
-    def mixed(self) -> Mapping[str, MixedColumn]:
-        """Columns in which values have several types, and text in which most values are numbers."""
-        return self._spooled.mixed()
-
-    @cached_property
-    def _spooled(self) -> SpooledTable:
+    def _spool(self) -> SpooledTable:
         folder = scratch_folder()
         spool = Spool(folder, times_in_text=True)
         for objects in self._chunks():

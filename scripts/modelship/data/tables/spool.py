@@ -6,6 +6,7 @@ A column's type is known when the last row has come. Until then each chunk of ro
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
@@ -145,6 +146,40 @@ class SpooledTable:
     @cached_property
     def _summary(self) -> _Summary:
         return msgspec.json.decode((self._folder / _SUMMARY).read_bytes(), type=_Summary)
+
+
+class Spooled(ABC):
+    """A table of which everything is kept on disk at the first question, because it can be read only once or has no columns."""
+
+    is_columnar = True
+
+    def columns(self) -> list[str]:
+        """The names in order. Raises BadInput for what cannot be read."""
+        return self._spooled.columns()
+
+    def schema(self) -> pa.Schema:
+        """Types that every value of a column fits."""
+        return self._spooled.schema()
+
+    def rows(self) -> int:
+        """The number of rows."""
+        return self._spooled.rows()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows in their order, the same every time."""
+        return self._spooled.batches(columns)
+
+    def mixed(self) -> Mapping[str, MixedColumn]:
+        """Columns in which values have several types, and text in which most values are numbers."""
+        return self._spooled.mixed()
+
+    @cached_property
+    def _spooled(self) -> SpooledTable:
+        return self._spool()
+
+    @abstractmethod
+    def _spool(self) -> SpooledTable:
+        """Read everything. Called once."""
 
 
 class _Column:

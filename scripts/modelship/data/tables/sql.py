@@ -5,21 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from modelship.core.elsewhere import ask
 from modelship.core.errors import BadInput, InfrastructureError, bad_input, infrastructure
 from modelship.core.scratch import scratch_folder
-from modelship.data.tables.reader import MixedColumn
-from modelship.data.tables.spool import CHUNK_ROWS, Spool, SpooledTable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from modelship.data.tables.spool import CHUNK_ROWS, Spool, Spooled, SpooledTable
 
 _TIMEOUT_MINUTES = 60
 
@@ -39,39 +33,17 @@ class Query(msgspec.Struct, frozen=True):
     """Where the rows go."""
 
 
-class SqlQuery:
+class SqlQuery(Spooled):
     """A query, run once, when its answer is first needed. The answer is kept on disk as long as the process runs."""
 
     kind = "SQL query"
-    is_columnar = True
 
     def __init__(self, query: str, connection: str, directory: Path) -> None:
         self._query = query
         self._connection = connection
         self._directory = directory
 
-    def columns(self) -> list[str]:
-        """The columns of the answer. Raises BadInput for a query that is wrong, InfrastructureError without a database."""
-        return self._spooled.columns()
-
-    def schema(self) -> pa.Schema:
-        """Types that every value of a column fits: decimals are numbers, and what only databases have is text."""
-        return self._spooled.schema()
-
-    def rows(self) -> int:
-        """The rows of the answer."""
-        return self._spooled.rows()
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The answer in its order, the same every time."""
-        return self._spooled.batches(columns)
-
-    def mixed(self) -> Mapping[str, MixedColumn]:
-        """Columns in which values have several types, and text in which most values are numbers."""
-        return self._spooled.mixed()
-
-    @cached_property
-    def _spooled(self) -> SpooledTable:
+    def _spool(self) -> SpooledTable:
         url = os.environ.get(self._connection)
         if not url:
             remedy = "Set it to a SQLAlchemy URL, in a workflow from a secret: postgresql://user:password@host/database."
