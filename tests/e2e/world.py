@@ -10,6 +10,7 @@ with World(template=Path("template-repo"), mlflow=True) as world:
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -98,6 +99,7 @@ class World:
             **runner_environment(home, self._cache, python),
             MARKER: self.folder.name,
             "E2E_PYTHON": str(python),
+            "E2E_UV": subprocess.check_output([CHECKOUT / "scripts" / "run", "--uv"], text=True).strip(),
             "E2E_ORIGINS": str(self.folder / "origins"),
             "E2E_ARTIFACTS": str(self.folder / "artifacts"),
             # Teams whose runs may go on at the same time install into different ones.

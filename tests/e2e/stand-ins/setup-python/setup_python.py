@@ -1,4 +1,4 @@
-"""Puts a virtual environment first on PATH, from `$E2E_PYTHONS`."""
+"""Puts a virtual environment first on PATH, from `$E2E_PYTHONS`, with what the workspace's requirements.txt names."""
 
 import fcntl
 import hashlib
@@ -26,6 +26,16 @@ def candidates(wanted: str, base: Path) -> Iterator[Path]:
         yield Path(folder) / f"python{wanted}"
 
 
+def install(python: Path, requirements: Path) -> None:
+    """Install what the workspace wants, as a runner that has run before would have it: the workflow's own pip then finds it all.
+
+    uv takes the files from its cache, so that this costs seconds. Requirements that cannot be met are left to the workflow's own step.
+    """
+    if requirements.is_file():
+        options = ["--quiet", "--compile-bytecode", "--require-hashes", "--python", str(python), "-r", str(requirements)]
+        subprocess.run([os.environ["E2E_UV"], "pip", "install", *options], cwd=python.parent, check=False)
+
+
 def main() -> None:
     """Find an interpreter, make the environment unless it is there, and announce it."""
     wanted = os.environ["WANTED"]
@@ -47,6 +57,7 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # Runs at the same time may want the same environment.
         if not (folder / "complete").exists():
             subprocess.run([base, "-I", "-m", "venv", "--clear", str(folder)], check=True)
+            install(folder / "bin" / "python", Path(os.environ["GITHUB_WORKSPACE"]) / "requirements.txt")
             (folder / "complete").touch()
     with Path(os.environ["GITHUB_PATH"]).open("a", encoding="utf-8") as path_file:
         path_file.write(f"{folder / 'bin'}\n")
