@@ -138,8 +138,10 @@ class Run:
 
     @property
     def log(self) -> str:
-        """Everything that all jobs printed."""
-        return "\n".join(f"## {job.id}: {job.conclusion}\n{job.log}" for job in self.jobs.values())
+        """Everything that all jobs printed, and how the steps that failed ended once more: who reads a test's failure sees the end."""
+        steps = [(job.id, step) for job in self.jobs.values() for step in job.steps if step.outcome == "failure"]
+        failed = [f"## {job} · {step.name}: failure\n" + "\n".join(step.log[-12:]) for job, step in steps]
+        return "\n".join([*(f"## {job.id}: {job.conclusion}\n{job.log}" for job in self.jobs.values()), *failed])
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
