@@ -22,6 +22,8 @@ _DEFAULT_BRANCHES = (
 )
 _LONGEST_LINK = 4096
 _MOST_LINKS_ON_A_WAY = 40
+_BLOB = re.compile(rb"[0-9a-f]+ blob [0-9]+\n")
+_LED_ASTRAY = re.compile(rb"(symlink|dangling|loop|notdir) [0-9]+\n")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}+-]*")
 
 
@@ -88,10 +90,11 @@ class Git:
 
     def merge_base(self) -> str | None:
         """Where this branch left the default branch; HEAD itself on the default branch; None before the first commit."""
-        listed = self._text("for-each-ref", "--format=%(refname)", *_DEFAULT_BRANCHES) or ""
-        defaults = sorted(listed.splitlines(), key=_DEFAULT_BRANCHES.index)
-        base = self._text("merge-base", "HEAD", defaults[0]) if defaults else None
-        return base or self.head()
+        listed = self._text("for-each-ref", "--format=%(refname) %(objectname)", *_DEFAULT_BRANCHES) or ""
+        tips = dict(line.split(" ") for line in listed.splitlines())
+        tip = next((tips[name] for name in _DEFAULT_BRANCHES if name in tips), None)
+        head = self.head()
+        return head if tip in (None, head) else self._text("merge-base", "HEAD", str(tip)) or head
 
     def fork_point(self, base: str, head: str) -> str:
         """The last commit that both have; `base` where a shallow clone cannot tell."""
@@ -103,15 +106,14 @@ class Git:
         A link is followed to where it leads inside of that commit; one that leads out of it gives its own text.
         """
         inside = _normal(self.prefix + path)
-        result = self._run("cat-file", "blob", f"{sha}:{inside}")
-        if result.returncode == 0 and b"\n" not in result.stdout and len(result.stdout) < _LONGEST_LINK:
-            entry = self._run("ls-tree", "-z", "--full-tree", sha, "--", f":(literal){inside}").stdout
-            if entry.startswith(b"120000 "):
-                asked = f"{sha}:{inside}\n".encode(errors="surrogateescape")
-                told, _, followed = self._run("cat-file", "--batch", "--follow-symlinks", given=asked).stdout.partition(b"\n")
-                if told.split(b" ")[1:2] == [b"blob"]:
-                    return followed.removesuffix(b"\n")
-        return result.stdout if result.returncode == 0 else None
+        asked = f"{sha}:{inside}\n".encode(errors="surrogateescape")
+        told = self._run("cat-file", "--batch", "--follow-symlinks", given=asked).stdout
+        if found := _BLOB.match(told):
+            return told[found.end() : -1]
+        if _LED_ASTRAY.match(told) or "\n" in inside:  # A batch asks for one object a line.
+            itself = self._run("cat-file", "blob", f"{sha}:{inside}")
+            return itself.stdout if itself.returncode == 0 else None
+        return None
 
     def files(self, sha: str) -> list[str]:
         """All files of commit `sha` below `directory`, relative to it."""
