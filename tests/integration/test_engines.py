@@ -60,6 +60,7 @@ def folder(tmp_path: Path) -> Path:
     """Flights of two months; in the second there are defects of every kind that the checks know."""
     digest = YAML(typ="safe", pure=True).load(ROOT / "template-repo" / "data" / "flights.parquet.dvc")["outs"][0]["md5"]
     flights = pd.read_parquet(STORAGE / digest[:2] / digest[2:])
+    flights["updated_at"] = flights["scheduled_at"].dt.tz_localize("UTC")
     train = flights[flights["month"] == 6].head(2500)
     current = pd.concat([flights[flights["month"] == 7].head(1500), train.head(7)], ignore_index=True)
     current.loc[3, "carrier"] = "ZZ"
@@ -67,6 +68,9 @@ def folder(tmp_path: Path) -> Path:
     current.loc[[10, 11], "flight_id"] = current.loc[9, "flight_id"]
     current["dest"] = [f"{place}" if place % 5 else name for place, name in enumerate(current["dest"])]
     train.to_parquet(tmp_path / "train.parquet", index=False)
+    # Pandas wrote nanoseconds before its version 3, and many tables are from then.
+    current["scheduled_at"] = current["scheduled_at"].astype("datetime64[ns]")
+    current["updated_at"] = current["updated_at"].astype("datetime64[ns, UTC]")
     current.to_parquet(tmp_path / "current.parquet", index=False)
     with (tmp_path / "expectations.yaml").open("w", encoding="utf-8") as file:
         YAML().dump([{name: arguments} for name, arguments in EXPECTATIONS], file)
@@ -145,6 +149,14 @@ def test_spark_finds_what_pandas_finds(folder: Path) -> None:
     assert checks <= names
     left = {path.name for path in folder.iterdir()}
     assert left == {".modelship", "train.parquet", "current.parquet", "expectations.yaml", "modelship.yaml"}
+
+
+def test_times_that_spark_cannot_read_are_bad_input(folder: Path) -> None:
+    configure(folder, "train.parquet", f"file://{folder}/current.parquet")
+    status, record = run(folder, "validate", "spark")
+    [problem] = record["problems"]
+    assert (status, problem["path"]) == (2, f"file://{folder}/current.parquet")
+    assert problem["message"].startswith("cannot be read by Spark: it has times in nanoseconds")
 
 
 def test_postgresql_finds_what_pandas_finds(folder: Path, database: dict[str, str]) -> None:

@@ -47,4 +47,4 @@ def _open_spark(source: str | TableSource, directory: Path, key: str | None) -> 
     here = open_table(source, directory)
     if here.kind != "Parquet":
         raise bad_input(f"is {here.kind}, and `data.engine: spark` reads Parquet.", remedy, path=here.name)
-    return PushedTable(here.name, SparkParquet(local_path(directory / source), here.columns()), key)
+    return PushedTable(here.name, SparkParquet(local_path(directory / source), here.schema()), key)

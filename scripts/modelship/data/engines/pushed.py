@@ -127,7 +127,7 @@ class PushedTable:
 
     @cached_property
     def _rows(self) -> int:
-        return int(self._select(f"SELECT count(*) FROM {self.backend.relation}")[0][0])
+        return int(self._select(f"SELECT count(*) FROM {self._relation}")[0][0])
 
     def nulls(self, columns: Sequence[str]) -> dict[str, int]:
         """How many rows lack a value, by column."""
@@ -137,9 +137,7 @@ class PushedTable:
     def key_facts(self, key: str) -> KeyFacts:
         """Whether the column names each row once."""
         column, nulls = self._quote(key), self.nulls([key])[key]
-        repeated = (
-            f"SELECT {column}, count(*) AS n FROM {self.backend.relation} WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
-        )
+        repeated = f"SELECT {column}, count(*) AS n FROM {self._relation} WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
         [(keys, rows)] = self._select(f"SELECT count(*), sum(n) FROM ({repeated}) AS repeated")
         samples = self._select(f"{repeated} ORDER BY 1 LIMIT {MAX_SAMPLE}") if keys else []
         return KeyFacts(nulls, (), int(rows or 0), int(keys), tuple(value for value, _ in samples))
@@ -174,7 +172,7 @@ class PushedTable:
             if 0 < values - count < count:
                 column = self._quote(name)
                 others = self._select(
-                    f"SELECT {column} FROM {self.backend.relation} WHERE {column} IS NOT NULL AND NOT {self._matches(name, kind)} "
+                    f"SELECT {column} FROM {self._relation} WHERE {column} IS NOT NULL AND NOT {self._matches(name, kind)} "
                     f"LIMIT {MAX_SAMPLE}",
                     {kind: patterns[kind]},
                 )
@@ -191,9 +189,7 @@ class PushedTable:
         condition = f"{self._quote(column)} IN ({listed})"
         return tuple(
             value
-            for (value,) in self._select(
-                f"SELECT {key} FROM {self.backend.relation} WHERE {condition} ORDER BY 1 LIMIT {MAX_SAMPLE}", names
-            )
+            for (value,) in self._select(f"SELECT {key} FROM {self._relation} WHERE {condition} ORDER BY 1 LIMIT {MAX_SAMPLE}", names)
         )
 
     def shared_rows(self, reference: PushedTable) -> SharedRows:
@@ -203,10 +199,10 @@ class PushedTable:
         key = self._quote(self.key) if self.key in shared else "NULL"
         columns = [self._quote(name) for name in shared if name != self.key]
         content = self.backend.content(columns) if columns else f"CAST(NULL AS {self.backend.text})"
-        known = f"(SELECT {content} AS h FROM {reference.backend.relation})"
+        known = f"(SELECT {content} AS h FROM {reference._relation})"
         joined = (
-            f"(SELECT {key} AS k, {content} AS h FROM {self.backend.relation}) AS mine "
-            f"LEFT JOIN (SELECT DISTINCT {key} AS k FROM {reference.backend.relation}) AS keys ON mine.k = keys.k "
+            f"(SELECT {key} AS k, {content} AS h FROM {self._relation}) AS mine "
+            f"LEFT JOIN (SELECT DISTINCT {key} AS k FROM {reference._relation}) AS keys ON mine.k = keys.k "
             f"LEFT JOIN (SELECT DISTINCT h FROM {known} AS rows_) AS contents ON mine.h = contents.h"
         )
         conditions = ("keys.k IS NOT NULL", "contents.h IS NOT NULL", "keys.k IS NOT NULL OR contents.h IS NOT NULL")
@@ -222,6 +218,11 @@ class PushedTable:
             repeated / max(reference.rows(), 1),
             tuple(value for (value,) in samples if value is not None),
         )
+
+    @property
+    def _relation(self) -> str:
+        with self._explained():
+            return self.backend.relation
 
     def _measures(self, name: str, kind: pa.DataType) -> Iterator[str]:
         """What is asked of a column: values, infinite ones, the least and the greatest finite one."""
@@ -249,9 +250,7 @@ class PushedTable:
 
     def _values(self, name: str, most: int) -> dict[str, int] | None:
         column = self._quote(name)
-        found = self._select(
-            f"SELECT {column}, count(*) FROM {self.backend.relation} WHERE {column} IS NOT NULL GROUP BY 1 LIMIT {most + 1}"
-        )
+        found = self._select(f"SELECT {column}, count(*) FROM {self._relation} WHERE {column} IS NOT NULL GROUP BY 1 LIMIT {most + 1}")
         if len(found) > most:
             return None
         return {str(value).lower() if isinstance(value, bool) else str(value): int(count) for value, count in found}
@@ -265,7 +264,7 @@ class PushedTable:
         key = self._quote(self.key) if self.key in schema.names else None
         drawn = "" if size is None else f" ORDER BY {self.backend.chance(seed, key)} LIMIT {size}"
         with self._explained():
-            return self.backend.fetch(f"SELECT {', '.join(map(self._quote, names))} FROM {self.backend.relation}{drawn}", chosen)
+            return self.backend.fetch(f"SELECT {', '.join(map(self._quote, names))} FROM {self._relation}{drawn}", chosen)
 
     def _matches(self, name: str, kind: str) -> str:
         return self.backend.matches(self._quote(name), kind)
@@ -278,7 +277,7 @@ class PushedTable:
         for start in range(0, len(wanted), _COLUMNS_A_QUERY):
             part = wanted[start : start + _COLUMNS_A_QUERY]
             expressions = [expression for _, asked in part for expression in asked]
-            values = iter(self._select(f"SELECT {', '.join(expressions)} FROM {self.backend.relation}", parameters or {})[0])
+            values = iter(self._select(f"SELECT {', '.join(expressions)} FROM {self._relation}", parameters or {})[0])
             found.update({name: [next(values) for _ in asked] for name, asked in part})
         return found
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CONFIGURED_BY = ("SPARK_REMOTE", "SPARK_CONF_DIR", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS")
 """Variables by which a team says what session to use; without any of them it is one of ours on this machine."""
 
+_NANOSECONDS_ARE_NUMBERS = "spark.sql.legacy.parquet.nanosAsLong"
+"""Spark has no times in nanoseconds. With this it reads them as whole numbers, otherwise it refuses the whole table."""
+
 _WITHOUT_VECTORS = """#!/bin/sh
 # Spark asks for a module that this Java does not have and that Spark can do without.
 for argument do
@@ -92,10 +95,11 @@ class SparkParquet:
     place = "Spark"
     _views = 0
 
-    def __init__(self, path: str, header: Sequence[str] | None = None) -> None:
-        """`header` are the columns in the files, duplicates and all, where they are at hand: Spark would only raise."""
+    def __init__(self, path: str, schema: pa.Schema | None = None) -> None:
+        """`schema` is that of the files, duplicates and all, where they are at hand: Spark would only raise."""
         self._path = path
-        self._header = list(header) if header is not None else None
+        self._header = list(schema.names) if schema is not None else None
+        self._zones = _zones_of_nanoseconds(schema) if schema is not None else {}
         SparkParquet._views += 1
         self._view = f"modelship_table_{SparkParquet._views}"
 
@@ -107,7 +111,7 @@ class SparkParquet:
         """Types as Arrow calls them."""
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        return to_arrow_schema(self._frame.schema)
+        return to_arrow_schema(self._frame.schema, timezone="UTC")
 
     @property
     def relation(self) -> str:
@@ -145,24 +149,41 @@ class SparkParquet:
 
     def explain(self, error: Exception) -> str:
         """The first line: what follows is a trace of Java's."""
-        return _first_line(error)
+        said = _first_line(error)
+        return f"it has times in nanoseconds, and Spark reads microseconds ({said})" if "(NANOS" in said else said
 
     @cached_property
     def _frame(self) -> Any:
         from pyspark.sql import functions
-        from pyspark.sql.types import DoubleType, FloatType
+        from pyspark.sql.types import DoubleType, FloatType, LongType
 
+        # Without knowing which columns these are, times would pass for whole numbers.
+        session().conf.set(_NANOSECONDS_ARE_NUMBERS, str(bool(self._zones)).lower())
         read = session().read.parquet(self._path)
+        numbers = {field.name for field in read.schema.fields if isinstance(field.dataType, LongType)}
+        session().conf.set(
+            _NANOSECONDS_ARE_NUMBERS, "true"
+        )  # When rows are read, which is later, it has to be as it was for any table.
         names = [name for name in (self._header or read.columns) if not UNNAMED_INDEX.fullmatch(name)]
         floats = {field.name for field in read.schema.fields if isinstance(field.dataType, DoubleType | FloatType)}
         columns = []
         for name in names:
             column = read[self.quote(name)]
+            if name in self._zones and name in numbers:
+                column = functions.timestamp_micros(functions.expr(f"{self.quote(name)} div 1000"))
+                column = column if self._zones[name] else column.cast("timestamp_ntz")
             present = functions.when(~functions.isnan(column), column) if name in floats else column
             columns.append(present.alias(name))
         frame = read.select(columns).persist()
         frame.createOrReplaceTempView(self._view)
         return frame
+
+
+def _zones_of_nanoseconds(schema: pa.Schema) -> dict[str, str | None]:
+    """The zones of times in nanoseconds, which pandas wrote by default before its version 3."""
+    import pyarrow as pa
+
+    return {field.name: field.type.tz for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"}
 
 
 def _first_line(error: Exception) -> str:
