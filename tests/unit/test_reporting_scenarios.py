@@ -12,6 +12,7 @@ from modelship.core.records import (
     Baseline,
     Changes,
     DataFile,
+    DriftReportRecord,
     DvcPullRecord,
     EvaluateRecord,
     Expectation,
@@ -404,6 +405,19 @@ def test_several_problems_are_all_shown() -> None:
     comment = render_comment(report)
     assert "<details open><summary>2 problems</summary>" in comment
     assert "second." in comment
+
+
+def test_a_later_check_without_a_verdict_says_why() -> None:
+    problem = Problem("lacks 1 column of train.parquet: `region`.", "Add it.", "holdout.parquet")
+    drifted = DriftReportRecord(status="error", summary=str(problem), problems=(problem,), commit=HEAD)
+    evaluated = Distrusted("it is no JSON")
+    records = good() | {"validate": validated(status="fail"), "drift-report": drifted, "evaluate": evaluated}
+    report = report_on(records)
+    assert "Blocked by 3 of 6 checks." in plain(report.cause)
+    comment = render_comment(report)
+    assert "<details open><summary>2 problems</summary>" in comment
+    assert "lacks 1 column of train.parquet" in comment
+    assert "it is no JSON" in comment
 
 
 def test_notices_come_before_the_cause_and_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +53,11 @@ class Check:
         """Whether nothing may pass after it."""
         return self.ending in _BLOCKING
 
+    @property
+    def has_no_verdict(self) -> bool:
+        """Whether it was to judge, and could not."""
+        return self.blocks and self.ending != "fail"
+
 
 def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     """The checks of a run in their order: one for each record, and those that should have left one.
@@ -77,7 +82,7 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def first_blocking(checks: tuple[Check, ...]) -> Check | None:
+def first_blocking(checks: Sequence[Check]) -> Check | None:
     """The check without which the later ones need no explanation."""
     return next((check for check in checks if check.blocks), None)
 

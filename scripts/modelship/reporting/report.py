@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -99,7 +99,7 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: 
         notices=_notices(records),
         metrics=metrics,
         basis=gate_sections.basis(judged) if judged else (),
-        sections=_sections(records, metrics, blocking),
+        sections=_sections(records, metrics, checks, blocking),
         facts=facts,
         pages=pages,
     )
@@ -126,18 +126,20 @@ def describe(record: AnyRecord) -> Description:
         notices=_notices({name: record}),
         metrics=metrics,
         doubts=doubts(judged)[:MAX_OPEN_METRICS] if judged else (),
-        sections=_sections({name: record}, metrics, check if check.blocks or check.name == "drift-report" else None),
+        sections=_sections({name: record}, metrics, (check,), check if check.blocks or check.name == "drift-report" else None),
     )
 
 
-def _sections(records: Mapping[str, Found], metrics: MetricTable | None, blocking: Check | None) -> tuple[Section, ...]:
+def _sections(
+    records: Mapping[str, Found], metrics: MetricTable | None, checks: Sequence[Check], blocking: Check | None
+) -> tuple[Section, ...]:
     pulled, validated = _of(records, "dvc-pull", DvcPullRecord), _of(records, "validate", ValidateRecord)
     trained, judged = _of(records, "train", TrainRecord), _of(records, "metric-gate", MetricGateRecord)
     evaluated = _of(records, "evaluate", EvaluateRecord)
     compared = _of(records, "drift-report", DriftReportRecord)
     guilty = blocking.name if blocking else ""
     candidates = (
-        sections.problems(records),
+        sections.problems(records, checks),
         sections.log("Training log", trained, explains=guilty == "train"),
         sections.log("Scoring log", evaluated, explains=guilty == "evaluate"),
         sections.broken_expectations(validated, explains=guilty == "validate"),

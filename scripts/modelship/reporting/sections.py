@@ -24,17 +24,20 @@ from modelship.core.records import (
 from modelship.core.words import counted
 from modelship.reporting import data_changes
 from modelship.reporting.blocks import Block, Light, Log, MetricTable, Paragraph, Row, Section, Table, key_values
-from modelship.reporting.checks import Found, problem_line
+from modelship.reporting.checks import Check, Found, first_blocking, problem_line
 from modelship.reporting.inline import Code, Line, Link, line, prose
 from modelship.reporting.numbers import NOTHING, decimals_for, duration, number, size
 
 
-def problems(records: Mapping[str, Found]) -> Section | None:
-    """Every problem, where a check has more than the one that its sentence names."""
+def problems(records: Mapping[str, Found], checks: Sequence[Check]) -> Section | None:
+    """What the cause leaves out: all problems of a check that has several, and why checks after the first have no verdict."""
+    first = first_blocking(checks)
     blocks: list[Block] = []
-    for name, record in records.items():
-        if isinstance(record, Record) and len(record.problems) > 1:
-            rows = tuple(Row((line(name), problem_line(problem)), "fail") for problem in record.problems)
+    for check in checks:
+        record = records.get(check.name)
+        told = [problem_line(problem) for problem in record.problems] if isinstance(record, Record) else []
+        if check.has_no_verdict and (len(told) > 1 or check is not first):
+            rows = tuple(Row((line(check.name), sentence), "fail") for sentence in told or [check.sentence])
             blocks.append(Table(("check", "problem"), rows))
     count = sum(len(block.rows) for block in blocks if isinstance(block, Table))
     return Section(line(counted(count, "problem")), tuple(blocks), explains=True) if blocks else None
