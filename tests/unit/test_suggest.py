@@ -27,6 +27,13 @@ def suggested(folder: Path, rows: tuple[int, ...] = (), target: str | None = Non
     return suggest(seen, table="data/train.parquet", rows=rows, target=target, key=key)
 
 
+def test_only_pandas_understands_the_types(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1, 2], "b": [True, False]}), tmp_path / "train.parquet")
+    seen = profile(open_table("train.parquet", tmp_path), sample=None, seed=0, max_values=MAX_VALUES)
+    assert "of_type" in suggest(seen, table="train.parquet")
+    assert "of_type" not in suggest(seen, table="train.parquet", with_types=False)
+
+
 def about(folder: Path, **arguments: Any) -> dict[str, dict[str, Any]]:
     """What is expected of the column `x`, by the expectation's name without what they all begin with."""
     (folder / "e.yaml").write_text(suggested(folder, **arguments), encoding="utf-8")

@@ -82,7 +82,14 @@ def _suggest(space: frame.Workspace, name: str) -> ExitCode:
     if not table.reader.rows():
         raise bad_input("has no rows to learn from.", path=table.reader.name)
     seen = table.reader.profile(sample=SAMPLE_ROWS, seed=0, max_values=MAX_VALUES)
-    text = suggest(seen, table=table.path, rows=[other.reader.rows() for other in others], target=table.target, key=table.key)
+    text = suggest(
+        seen,
+        table=table.path,
+        rows=[other.reader.rows() for other in others],
+        target=table.target,
+        key=table.key,
+        with_types=table.engine == "pandas",
+    )
     if name == "-":
         click.echo(text, nl=False)
         return ExitCode.PASS

@@ -59,15 +59,25 @@ class _Column:
         return self.profile.rows - self.missing
 
 
-def suggest(profile: Profile, *, table: str, rows: Iterable[int] = (), target: str | None = None, key: str | None = None) -> str:
+def suggest(
+    profile: Profile,
+    *,
+    table: str,
+    rows: Iterable[int] = (),
+    target: str | None = None,
+    key: str | None = None,
+    with_types: bool = True,
+) -> str:
     """YAML that `data.expectations` can name, with comments. `table` is what it was made from, `rows` how long other tables are.
+
+    Types are called as pandas calls them, which no other engine understands: `with_types` says whether to propose them.
 
     `profile` must have counted at least `MAX_VALUES` values of a column.
     """
     columns = [_Column(name, facts, profile) for name, facts in profile.columns.items()]
     first = sorted(columns, key=lambda column: (column.name != key, column.name != target))
     parts = [_head(table, profile.rows), "\n".join(_table(profile, [*rows, profile.rows]))]
-    parts += ["\n".join(_about(column, target, key)) for column in first]
+    parts += ["\n".join(_about(column, target, key, with_types=with_types)) for column in first]
     return "\n\n".join(parts) + "\n"
 
 
@@ -92,7 +102,7 @@ def _power(number: float, rounding: Callable[[float], int]) -> int:
     return int(10 ** rounding(math.log10(number))) if number >= 1 else 1
 
 
-def _about(column: _Column, target: str | None, key: str | None) -> Iterator[str]:
+def _about(column: _Column, target: str | None, key: str | None, *, with_types: bool) -> Iterator[str]:
     """The lines on one column, under a comment that says what was there."""
     yield f"# {_seen(column, target, key)}"
     if not column.present:
@@ -102,7 +112,7 @@ def _about(column: _Column, target: str | None, key: str | None) -> Iterator[str
         yield _entry("expect_column_values_to_be_unique", {"column": column.name})
         return
     kind = _type(column)
-    if kind:
+    if kind and with_types:
         yield _entry("expect_column_values_to_be_of_type", {"column": column.name, "type_": kind})
     yield from _target(column) if column.name == target else _values(column)
 
