@@ -94,7 +94,15 @@ def test_a_critical_failure_says_which_rows(validate: Validate) -> None:
     failed = run.record.tables[0].expectations[0]
     assert (failed.holds, failed.failed_rows, failed.sample_keys) == (False, 2, ("12", "14"))
     assert failed.observed == "2 of 4 (50%) do not: AA, DL"
-    assert "error: modelship validate: expectations.yaml:1: " in run.output
+    # Once with everything, and once in the summary.
+    assert run.output.count("expect_column_values_to_be_in_set") == 2
+    said = "(carrier) · value_set UA · 2 of 4 (50%) do not: AA, DL · see 12, 14 · expectations.yaml:1\n"
+    assert f"✗ expect_column_values_to_be_in_set {said}" in run.output
+
+
+def test_failing_rows_that_lack_their_key_are_numbered(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_not_be_null: {column: id}\n" + HOLDS, flights(id=[11, None, 13, None]))
+    assert run.failing()["expect_column_values_to_not_be_null"].sample_keys == ("row 1", "row 3")
 
 
 def test_without_a_key_failing_rows_are_numbered(validate: Validate) -> None:

@@ -58,10 +58,12 @@ def key_text(value: Any) -> str:
 
 
 def row_names(frame: pd.DataFrame | None, key: str | None, rows: Sequence[int]) -> tuple[str, ...]:
-    """The keys of rows, or without a key their numbers, counted from 0 as pandas does."""
+    """The keys of rows; of rows without a key their numbers, counted from 0 as pandas does."""
     if frame is None or key is None or key not in frame:
         return tuple(f"row {row}" for row in rows)
-    return tuple(dict.fromkeys(key_text(frame[key].iat[row]) for row in rows))
+    keys = frame[key].iloc[list(rows)]
+    named = (f"row {row}" if missing else key_text(value) for row, value, missing in zip(rows, keys, keys.isna(), strict=True))
+    return tuple(dict.fromkeys(named))
 
 
 class _InMemory:
@@ -140,4 +142,5 @@ class _There:
 
     def failing(self, result: Mapping[str, Any]) -> tuple[str, ...]:
         rows = list(result.get("partial_unexpected_index_list") or [])[:MAX_SAMPLE] if self._key else []
-        return tuple(dict.fromkeys(key_text(row[self._key]) for row in rows))
+        # Of a row without a key there is nothing to show here.
+        return tuple(dict.fromkeys(key_text(row[self._key]) for row in rows if row[self._key] is not None))
