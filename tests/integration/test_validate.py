@@ -344,7 +344,7 @@ def test_nothing_configured_is_an_error(validate: Validate) -> None:
         ("wide.csv", b"id,distance,late\n1,2,0\n1,2,3,4\n", "cannot be read as CSV"),
         ("shifted.csv", b"id,distance,late\n1,2,3,4\n1,2,3,4\n", "cannot be read as CSV"),
         ("torn.csv.gz", gzip.compress(b"id,distance,late\n1,2,0\n" * 1000, mtime=0)[:-20], "cannot be read as CSV"),
-        ("latin.csv", "id,distance,late,é\n".encode("latin-1"), "cannot be read as CSV"),
+        ("latin.csv", "id,distance,late,é\n".encode("latin-1"), "is no UTF-8"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_an_error(validate: Validate, name: str, content: bytes | None, said: str) -> None:

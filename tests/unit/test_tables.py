@@ -142,8 +142,9 @@ def test_a_header_alone_is_a_table_without_rows(folder: Path, content: str) -> N
         ("a,b\n1,2,3\n", "Expected 2 columns, got 3"),
         ("a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         ('a,b\n1,"x\n2,3\n', "unexpected end"),
-        (b"a,b\n1,\xe9\n", "utf-8"),
-        (b"a,\xe9\n1,2\n", "utf-8"),
+        (b"a,b\n1,\xe9\n", "is no UTF-8. Save it"),
+        (b"a,\xe9\n1,2\n", "is no UTF-8. Save it"),
+        (b"a,b\n" + b"1,2\n" * 3_000 + b"1,\xe9\n", "is no UTF-8. Save it"),
         ("a;b\n1;2\n", "has fields separated by semicolons"),
         ("a\tb\n1\t2\n", "has fields separated by tabs"),
         ("a,a\n1,2\n", "more than once"),
@@ -340,7 +341,7 @@ def test_what_python_writes_for_no_number_is_read(folder: Path) -> None:
         ('{"x": 1}\n\n[1]\n', "table.jsonl:3: is no object"),
         ('[{"x": 1}]', "table.jsonl:1: is no object"),
         ('{"x": 1, "x": 2}\n', "table.jsonl:1: has the column `x` more than once"),
-        (b'{"x": "\xe9"}\n', "table.jsonl:1: is no JSON"),
+        (b'{"x": "\xe9"}\n', "table.jsonl:1: is no UTF-8. Save it"),
     ],
 )
 def test_lines_that_are_no_objects_are_refused(folder: Path, content: str | bytes, said: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from modelship.core.errors import bad_input
 from modelship.core.scratch import scratch_folder
+from modelship.data.tables.reader import SAVE_AS_UTF8
 from modelship.data.tables.spool import CHUNK_ROWS, Spool, Spooled, SpooledTable
 
 MAX_LINE_BYTES = 16 << 20
@@ -58,6 +59,8 @@ class JsonLines(Spooled):
             if line.strip():
                 try:
                     item = json.loads(line)
+                except UnicodeDecodeError as error:
+                    raise bad_input("is no UTF-8.", SAVE_AS_UTF8, path=self._name, line=place) from error
                 except ValueError as error:
                     reason = getattr(error, "msg", "") or str(error)
                     raise bad_input(

@@ -154,11 +154,21 @@ class TableReader:
         except ModelshipError:
             raise
         except Exception as error:
+            if is_other_encoding(error):
+                raise self._problem("is no UTF-8.", SAVE_AS_UTF8) from error
             reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:300] or type(error).__name__
             raise self._problem(f"cannot be read as {self.kind}: {reason}.", "Was it written completely?") from error
 
     def _problem(self, message: str, remedy: str = "") -> BadInput:
         return bad_input(message, remedy, path=self.name) if self.is_file else bad_input(f"{self.name} {message}", remedy)
+
+
+SAVE_AS_UTF8 = "Save it in that encoding."
+
+
+def is_other_encoding(error: Exception) -> bool:
+    """Whether bytes are no text in UTF-8: so Python says, or Arrow, whose error has no type of its own."""
+    return isinstance(error, UnicodeDecodeError) or "invalid UTF8 data" in str(error)
 
 
 def type_name(kind: pa.DataType) -> str:
