@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -373,6 +374,23 @@ def test_a_picture_shows_the_largest_categories_of_either_side() -> None:
 def test_a_long_category_is_cut() -> None:
     drawn = picture(Categories(("x" * 10_000,), np.zeros(3, dtype=np.intp), np.zeros(3, dtype=np.intp)))
     assert len(drawn.labels[0]) == LONGEST_LABEL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(90 * 86_400, r"2026-0[1-5]-\d\d"), (86_400, r"01-31 \d\d:\d\d|02-01 00:00"), (100, r"00:0[01]:\d\d")],
+)
+def test_times_are_drawn_as_times(seconds: int, written: str) -> None:
+    start = np.datetime64("2026-01-31", "s").astype(np.int64)
+    values = np.linspace(start, start + seconds, 101)
+    labels = picture(Numbers(values, values), are_times=True).labels
+    assert len(set(labels)) == 10
+    assert all(re.fullmatch(written, label) for label in labels)
+
+
+@given(floats, floats)
+def test_no_number_is_cut(reference: Any, current: Any) -> None:
+    assert all(len(label) <= 12 for label in picture(Numbers(reference, current)).labels)
 
 
 def test_a_far_value_does_not_flatten_the_picture() -> None:

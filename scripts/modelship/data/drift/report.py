@@ -204,7 +204,8 @@ def _outside(column: Column, reference: Side) -> float:
 def _described(column: Column, judged: Judged, reference: Side, current: Side, seed: int) -> ColumnDrift:
     measured, distance = judged.measured, column.choice.distance
     sampled = reference.is_sampled, current.is_sampled
-    drawn, new = picture(column.values), _new(column, reference, current)
+    drawn = picture(column.values, are_times=reference.family(column.name) == "time")
+    new = _new(column, reference, current)
     error = evidently.sampling_error(column, sampled, seed) if distance and any(sampled) else None
     return ColumnDrift(
         column=column.name[:LONGEST_NAME],
