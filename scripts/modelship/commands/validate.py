@@ -227,6 +227,7 @@ def _added(before: TableResult, after: TableResult) -> list[Expectation]:
 def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> tuple[tuple[TableChange, ...], tuple[str, ...]]:
     """What has changed in the tables since the base commit, and why that cannot be told where it cannot."""
     from modelship.data.changes.base_tables import find_base_tables
+    from modelship.reporting.data_changes import WORDS
 
     try:
         tables = find_base_tables(space.git, space.event, space.config_path, loaded, space.overrides, base)
@@ -245,7 +246,7 @@ def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> 
                 workflow.say(f"{change.path}: {rows}{by_key}")
                 for column in change.columns:
                     told = f": {column.before} → {column.after}" if column.before else ""
-                    workflow.say(f"  {column.column} {column.change}{told}")
+                    workflow.say(f"  {column.column} {WORDS[column.change]}{told}")
             for notice in notices:
                 workflow.say(notice)
     return changes, notices

@@ -14,12 +14,14 @@ MAX_OPEN_COLUMNS = 20
 """Columns that a comment shows; the page shows all that are told."""
 
 _NAME_LIMIT = 60
-_WORDS: dict[ColumnChangeKind, str] = {
+
+WORDS: dict[ColumnChangeKind, str] = {
     "added": "added",
     "removed": "removed",
     "retyped": "of another kind",
     "shifted": "moved",
 }
+"""What has become of a column, as a reader is told."""
 
 
 def titles(changes: Sequence[TableChange]) -> list[str]:
@@ -52,7 +54,7 @@ def _title(change: TableChange) -> str:
 
 
 def _counts(counts: dict[ColumnChangeKind, int]) -> str:
-    return ", ".join(f"{counts[kind]:,} {word}" for kind, word in _WORDS.items() if counts.get(kind))
+    return ", ".join(f"{counts[kind]:,} {word}" for kind, word in WORDS.items() if counts.get(kind))
 
 
 def _rows(change: TableChange) -> Line:
@@ -73,4 +75,4 @@ def _rows(change: TableChange) -> Line:
 
 def _column(change: TableChange, column: ColumnChange) -> Row:
     before, after = (line(text or NOTHING) for text in (column.before, column.after))
-    return Row((line(change.role), line(Code(column.column)), line(_WORDS[column.change]), before, after))
+    return Row((line(change.role), line(Code(column.column)), line(WORDS[column.change]), before, after))
