@@ -247,7 +247,7 @@ def test_duplicate_keys_and_missing_keys_fail(validate: Validate) -> None:
     assert run.failing()["key_is_unique"].sample_keys == ("11",)
     assert run.failing()["key_is_unique"].failed_rows == 2
     assert run.failing()["key_is_not_null"].sample_keys == ("row 2",)
-    assert "modelship.yaml:5: key_is_unique" in run.output
+    assert "✗ key_is_unique (id) · 2 rows share 1 key · see 11 · modelship.yaml:5" in run.output
 
 
 def test_absent_target_and_key_fail(validate: Validate) -> None:
@@ -624,6 +624,7 @@ def test_inputs_come_from_the_environment_and_empty_ones_are_not_given(validate:
     run = validate(env={**{f"MODELSHIP_VALIDATE_{name}": "" for name in names}, **given})
     assert (run.exit_code, run.record.tables[0].path) == (1, "plain.csv")
     assert "::error title=modelship validate,file=expectations.yaml,line=1::" in run.output
+    assert "(distance) does not hold on plain.csv: min_value 0 · 1 of 4 (25%25) do not: -1\n" in run.output
     assert "status<<" in output.read_text()
 
 

@@ -21,7 +21,7 @@ from modelship.core.words import counted
 
 if TYPE_CHECKING:
     from modelship.data.expectations import Place
-    from modelship.data.validation import Expectations, Table, TableResult
+    from modelship.data.validation import Expectations, Finding, Table, TableResult
 
 MAX_ANNOTATIONS = 10
 
@@ -110,13 +110,18 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
     from modelship.data.expectations import read_expectations
 
     space.run_directory.drop(data_docs.NAME)
-    path = loaded.require("data.expectations", f"Name a file with expectations, or {_TURN_OFF}.")
+    path = loaded.require(
+        "data.expectations",
+        f"Name a file with expectations (`modelship validate --suggest expectations.yaml` proposes some), or {_TURN_OFF}.",
+    )
     specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix(), loaded.config.data.checkpoint)
     tables = _tables(loaded)
     started = time.monotonic()
     workflow.say("Loading Great Expectations")
     expectations = validation.Expectations(specs, {table.engine for table in tables})
-    workflow.say(f"Great Expectations {expectations.version}, {len(specs)} expectations: {time.monotonic() - started:.1f} s")
+    workflow.say(
+        f"Great Expectations {expectations.version}, {counted(len(specs), 'expectation')}: {time.monotonic() - started:.1f} s"
+    )
     results = [_check(expectations, table) for table in tables]
     results = _with_checks(tables, results, loaded.config.data)
     problems = [one.problem for result in results for one in result.raised]
@@ -192,9 +197,9 @@ def _check(expectations: Expectations, table: Table) -> TableResult:
         with workflow.commands_stopped():
             workflow.say(f"{validation.rows:,} rows, {validation.columns} columns")
             # A workflow's log folds them away; at a terminal what holds would push the verdict off the screen.
-            for entry in validation.expectations:
-                if workflow.in_workflow() or not entry.holds:
-                    workflow.say(_line(entry))
+            for finding in result.findings:
+                if workflow.in_workflow() or not finding.entry.holds:
+                    workflow.say(_line(finding))
             if not workflow.in_workflow():
                 workflow.say(f"{sum(entry.holds for entry in validation.expectations)} of {len(validation.expectations)} hold")
             if result.unchecked:
@@ -210,18 +215,18 @@ def _with_checks(tables: Sequence[Table], results: Sequence[TableResult], data: 
 
     with workflow.group("Checks beside the expectations"):
         more = with_checks(tables, results, data)
-        found = [entry for before, after in zip(results, more, strict=True) for entry in _added(before, after)]
+        found = [finding for before, after in zip(results, more, strict=True) for finding in _added(before, after)]
         if found:
             with workflow.commands_stopped():
-                for entry in found:
-                    workflow.say(_line(entry))
+                for finding in found:
+                    workflow.say(_line(finding))
         workflow.say(counted(len(found), "finding"))
     return more
 
 
-def _added(before: TableResult, after: TableResult) -> list[Expectation]:
-    known = set(map(id, before.validation.expectations))
-    return [entry for entry in after.validation.expectations if id(entry) not in known]
+def _added(before: TableResult, after: TableResult) -> list[Finding]:
+    known = set(map(id, before.findings))
+    return [finding for finding in after.findings if id(finding) not in known]
 
 
 def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> tuple[tuple[TableChange, ...], tuple[str, ...]]:
@@ -252,25 +257,35 @@ def _changes(space: frame.Workspace, loaded: LoadedConfig, base: str | None) -> 
     return changes, notices
 
 
-def _line(entry: Expectation) -> str:
-    """One check as a line of the log."""
+def _line(finding: Finding) -> str:
+    """One check as a line of the log; at a terminal, which has no annotations, with the place where it is written."""
     from modelship.data.validation import name_of
 
+    entry, place = finding.entry, finding.place
     mark = "✓" if entry.holds else "✗"
-    arguments = ", ".join(f"{name} {value}" for name, value in entry.arguments.items())
     severity = "" if entry.holds or entry.severity == "critical" else f"[{entry.severity}]"
     rows = f"see {', '.join(entry.sample_keys)}" if entry.sample_keys else ""
-    details = " · ".join(part for part in (arguments, entry.observed, rows) if part)
+    written = f"{place.path}:{place.line}" if place.path and place.line else place.path
+    details = " · ".join(part for part in (*_details(entry), rows, "" if workflow.in_workflow() else written) if part)
     return " ".join(part for part in (mark, severity, name_of(entry), f"· {details}" if details else "") if part)
 
 
+def _details(entry: Expectation) -> tuple[str, str]:
+    """What is asked for, and what was found."""
+    return ", ".join(f"{name} {value}" for name, value in entry.arguments.items()), entry.observed
+
+
 def _annotate(results: Sequence[TableResult]) -> None:
+    """Show in a workflow what does not hold beside the lines that ask for it; at a terminal the tables' own lines name these."""
     from modelship.data.validation import name_of
+
+    if not workflow.in_workflow():
+        return
 
     critical = [
         (result.validation, finding) for result in results for finding in result.failing if finding.entry.severity == "critical"
     ]
     for validation, finding in critical[:MAX_ANNOTATIONS]:
-        observed = f": {finding.entry.observed}" if finding.entry.observed else ""
-        message = f"{name_of(finding.entry)} does not hold on {validation.path}{observed}"
+        details = " · ".join(filter(None, _details(finding.entry)))
+        message = f"{name_of(finding.entry)} does not hold on {validation.path}{f': {details}' if details else ''}"
         workflow.annotate("error", Problem(message, "", finding.place.path, finding.place.line), "modelship validate")
