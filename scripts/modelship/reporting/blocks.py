@@ -18,6 +18,10 @@ ICONS: dict[Light, str] = {"pass": "🟢", "warn": "🟡", "fail": "🔴", "none
 WORDS: dict[Light, str] = {"pass": "pass", "warn": "warning", "fail": "fail", "none": "not run"}
 
 
+_WIDE = 4
+"""Columns that a phone has no room for, where they hold text."""
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """One line of text."""
@@ -75,6 +79,11 @@ class Table:
     def has_lights(self) -> bool:
         """Whether a first column shows a light for each row."""
         return any(row.light for row in self.rows)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is wide and has no numbers to compare from row to row: on a phone its cells stand under each other."""
+        return len(self.columns) >= _WIDE and not any(title.startswith(">") for title in self.columns)
 
 
 @dataclass(frozen=True)
