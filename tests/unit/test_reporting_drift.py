@@ -140,6 +140,12 @@ def test_what_drifted_is_told_with_distance_threshold_and_chance() -> None:
     ]
 
 
+def test_what_was_found_in_columns_that_did_not_drift_is_told_with_those_that_did() -> None:
+    found = section(with_drift(compared(TEMP, column("carrier", findings=("1 new category in 0.8% of the values",)))), "Drift")
+    (listing,) = (block for block in found.blocks if isinstance(block, Listing))
+    assert plain(listing.within(400)) == ("Found in columns that did not drift: carrier (1 new category in 0.8% of the values).")
+
+
 def test_what_has_not_drifted_is_counted_and_folded() -> None:
     report = with_drift(compared())
     found = section(report, "Not drifted: 2 columns; not compared: 2")

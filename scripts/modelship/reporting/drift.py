@@ -56,6 +56,11 @@ def drifted(record: DriftReportRecord | None, *, explains: bool) -> Section | No
         drawn = tuple(filter(lambda one: one.is_drawable, map(_distribution, found)))
         if drawn:
             blocks.append(Distributions(drawn))
+    noticed = tuple(
+        f"{column.column} ({'; '.join(column.findings)})" for column in record.columns if column.findings and not column.drifted
+    )
+    if noticed:
+        blocks.append(Listing(line("Found in columns that did not drift: "), noticed))
     blocks.append(Paragraph(_measured(record)))
     if record.sampling:
         blocks.append(Paragraph(line(f"{_capital(record.sampling)}.")))
