@@ -27,7 +27,7 @@ _WIDTH = 100
 _MAX_CATEGORIES = 50
 _MAX_CLASSES = 20
 _MAX_STEPS = 50
-"""Whole numbers with at most as many different values are steps: hours, ratings. There is nothing beyond the first and the last."""
+"""Of whole numbers with at most as many different values it is told how many: hours, ratings, counts."""
 
 _ROWS_A_CATEGORY = 5
 _LONGEST_VALUE = 60
@@ -211,12 +211,11 @@ def _pattern(values: Mapping[str, int]) -> str:
 
 def _range(column: _Column) -> tuple[float, float]:
     low, high = column.facts.minimum, column.facts.maximum
-    steps = column.facts.values
     room = (high - low) / 10
-    is_stepped = column.is_whole and steps is not None and len(steps) <= _MAX_STEPS
-    if is_stepped or not 1e-300 < room < 1e300:  # Beyond that, floats have no room.
+    if not 1e-300 < room < 1e300:  # Beyond that, floats have no room.
         return low, high
-    from_, to = _outward(low - room, high + room, _step(room))
+    step = _step(room)
+    from_, to = _outward(low - room, high + room, max(step, 1) if column.is_whole else step)
     from_, to = (max(from_, 0) if low >= 0 else from_), (min(to, 0) if high <= 0 else to)
     return low if _is_bound(column, low) else min(from_, low), high if _is_bound(column, high) else max(to, high)
 
