@@ -102,6 +102,7 @@ def test_a_short_file_has_careful_defaults() -> None:
         ("model: m\ntrain:\n  timeout: 0m\n", 3, "`train.timeout` is `0m`.", "90s"),
         ("model: m\ngate:\n  baseline: champ\n", 3, "`gate.baseline` is `champ`.", "champion"),
         ("model: m\ngate:\n  baseline: 'git:'\n", 3, "`gate.baseline` is `git:`.", "git:<ref>"),
+        ("model: m\ndrift: {sample: many}\n", 2, "`drift.sample` is `many`.", "Allowed: a whole number from 100 on or `full`."),
         ("model: m\ngate:\n  first-run: maybe\n", 3, "`gate.first-run` is `maybe`.", "Allowed: `allow` or `refuse`."),
         (
             "model: m\ngate:\n  metrics:\n    f1: {min: high}\n",

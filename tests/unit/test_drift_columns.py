@@ -133,9 +133,12 @@ def test_a_target_that_a_table_lacks_is_bad_input(key: str) -> None:
     found = refused(GOOD, GOOD, **given_)
     assert found == [
         f"modelship.yaml:{2 if section == 'data' else 3}: `{key}`: {table} has no column `tmp`. Did you mean `temp`? "
-        "To do without, set `drift.columns: {tmp: ignore}`."
+        f"To do without, drop `{key}`."
         for table in ("train", "holdout")
     ]
+    # What one table has can be ignored, and what none has is no column to ignore.
+    found = refused({**GOOD, "tmp": [1.0] * len(next(iter(GOOD.values())))}, GOOD, **given_)
+    assert any("no column `tmp`" in problem and "set `drift.columns: {tmp: ignore}`." in problem for problem in found)
 
 
 def test_a_target_that_is_ignored_may_be_absent() -> None:

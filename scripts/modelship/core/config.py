@@ -588,8 +588,10 @@ def _describe(at: Path_) -> str:
 
 def _choices(at: Path_) -> str:
     node = _schema_at(at)
-    values: list[str] = next((option["enum"] for option in (node, *node.get("anyOf", [])) if "enum" in option), [])
-    return " or ".join(f"`{value}`" for value in values)
+    options = (node, *node.get("anyOf", []))
+    numbers = [f"a whole number from {option['minimum']:,} on" for option in options if option.get("type") == "integer"]
+    values: list[str] = next((option["enum"] for option in options if "enum" in option), [])
+    return " or ".join([*numbers, *(f"`{value}`" for value in values)])
 
 
 def json_schema() -> dict[str, Any]:

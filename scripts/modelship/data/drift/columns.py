@@ -168,7 +168,8 @@ def _unknown(reference: Header, current: Header, loaded: LoadedConfig) -> Iterat
         for header in (reference, current):
             if column is not None and column not in header.columns and not _is_ignored(column, loaded):
                 message = f"`{key}`: {header.name} has no column `{column}`."
-                remedy = f"{did_you_mean(column, header.columns)} To do without, {_ignore(column)}"
+                without = _ignore(column) if column in known else f"drop `{key}`."
+                remedy = f"{did_you_mean(column, header.columns)} To do without, {without}"
                 yield loaded.problem(message, remedy, at=key)
 
 
