@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelship.core.config import Engine
 from modelship.core.errors import bad_input
-from modelship.data.tables.sql import Query, connect, reason
+from modelship.data.tables.sql import Query, connect, reason, url_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,11 +34,7 @@ class PostgresQuery:
 
     def __init__(self, query: str, connection: str, directory: Path) -> None:
         """Raises BadInput without the variable `connection` or for another database, InfrastructureError when it does not answer."""
-        url = os.environ.get(connection)
-        if not url:
-            remedy = "Set it to a SQLAlchemy URL, in a workflow from a secret: postgresql://user:password@host/database."
-            raise bad_input(f"the environment variable `{connection}` is not set, and a query needs it.", remedy)
-        self._query = Query(query, url, connection, str(directory.resolve()), "")
+        self._query = Query(query, url_in(connection), connection, str(directory.resolve()), "")
         self._engine, self._connection = connect(self._query)
         if self._engine.dialect.name != "postgresql":
             raise bad_input(

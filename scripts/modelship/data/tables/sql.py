@@ -42,16 +42,23 @@ class SqlQuery(Spooled):
         self._query = query
         self._connection = connection
         self._directory = directory
+        # Said before anything is computed.
+        self._url = url_in(connection)
 
     def _spool(self) -> SpooledTable:
-        url = os.environ.get(self._connection)
-        if not url:
-            remedy = "Set it to a SQLAlchemy URL, in a workflow from a secret: postgresql://user:password@host/database."
-            raise bad_input(f"the environment variable `{self._connection}` is not set, and a query needs it.", remedy)
         folder = scratch_folder()
-        question = Query(self._query, url, self._connection, str(self._directory.resolve()), str(folder))
+        question = Query(self._query, self._url, self._connection, str(self._directory.resolve()), str(folder))
         ask("sql", Path(__file__).resolve().parent, question, int, who="the database client", minutes=_TIMEOUT_MINUTES)
         return SpooledTable(folder, self.kind)
+
+
+def url_in(connection: str) -> str:
+    """The URL that the variable `connection` holds. Raises BadInput where it is not set."""
+    url = os.environ.get(connection)
+    if not url:
+        remedy = "Set it to a SQLAlchemy URL, in a workflow from a secret: postgresql://user:password@host/database."
+        raise bad_input(f"the environment variable `{connection}` is not set, and a query needs it.", remedy)
+    return url
 
 
 def fetch(query: Query) -> int:
@@ -146,7 +153,7 @@ def reason(error: Exception, query: Query) -> str:
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in sorted(_secrets(query.url), key=len, reverse=True):
         said = said.replace(secret, "…")
-    return said[:300].rstrip(".")
+    return said[:300].rstrip(".?")
 
 
 def _secrets(url: str) -> set[str]:
