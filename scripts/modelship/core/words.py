@@ -54,6 +54,11 @@ def _visible(character: str) -> str:
     return "" if category.startswith("C") else character
 
 
+def rule(expectation: str) -> str:
+    """An expectation's name as people say it: `values to be in set`."""
+    return expectation.removeprefix("expect_").removeprefix("column_").replace("_", " ")
+
+
 def slice_name(slice_: Mapping[str, str], limit: int = 100) -> str:
     """Rows that share values as a reader would call them: `carrier=EV`, `distance 500 to 1,020 & carrier=EV`.
 

@@ -17,7 +17,7 @@ import msgspec
 from modelship.core.config import Checks, Data, Engine, share_of
 from modelship.core.errors import BadInput, ModelshipError, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
-from modelship.core.words import brief, counted
+from modelship.core.words import brief, counted, rule
 from modelship.data.checks import CHECKS, MAX_VALUES, Asked, Found, Side
 from modelship.data.engines.examined import Examined, examine, key_text, row_names
 from modelship.data.engines.pushed import PushedTable
@@ -643,13 +643,21 @@ def summary(results: Sequence[TableResult], expectations: int) -> str:
 
 
 def _summarize(result: TableResult) -> str:
-    names = [name_of(finding.entry) for finding in result.failing]
+    names = _subjects([finding.entry for finding in result.failing])
     shown = ", ".join(names[:MAX_NAMES_IN_SUMMARY])
     more = f" and {len(names) - MAX_NAMES_IN_SUMMARY} more" if len(names) > MAX_NAMES_IN_SUMMARY else ""
-    total = len(result.validation.expectations)
-    count = f"{len(names)} of {total} {'expectation' if total == 1 else 'expectations'} {'fails' if len(names) == 1 else 'fail'}"
+    failing, total = len(result.failing), len(result.validation.expectations)
+    count = f"{failing} of {total} {'expectation' if total == 1 else 'expectations'} {'fails' if failing == 1 else 'fail'}"
     mild = "" if status([result]) == "fail" else " (none is critical)"
     return f"{count} on {brief(result.validation.path.rsplit('/', 1)[-1], 100)}{mild}: {shown}{more}"
+
+
+def _subjects(entries: Sequence[Expectation]) -> list[str]:
+    """What several expectations are about, each once: columns, else what is said of the table. One alone is told in full."""
+    if len(entries) == 1:
+        [entry] = entries
+        return [f"{rule(entry.expectation)} ({brief(entry.column, 60)})" if entry.column else rule(entry.expectation)]
+    return list(dict.fromkeys(brief(entry.column, 60) if entry.column else rule(entry.expectation) for entry in entries))
 
 
 def name_of(entry: Expectation) -> str:

@@ -21,7 +21,7 @@ from modelship.core.records import (
     ValidateRecord,
     ValueChange,
 )
-from modelship.core.words import counted
+from modelship.core.words import counted, rule
 from modelship.reporting import data_changes
 from modelship.reporting.blocks import Block, Light, Log, MetricTable, Paragraph, Row, Section, Table, key_values
 from modelship.reporting.checks import Check, Found, first_blocking, problem_line
@@ -218,13 +218,13 @@ def _pulled_line(record: DvcPullRecord, total: int) -> Line:
 def _expectation_row(table: TableValidation, expectation: Expectation) -> Row:
     broken: dict[str, Light] = {"critical": "fail", "warning": "warn", "info": "none"}
     arguments = ", ".join(f"{name}={value}" for name, value in expectation.arguments.items())
-    rule = expectation.expectation.removeprefix("expect_").removeprefix("column_").replace("_", " ")
+    said = rule(expectation.expectation)
     found = expectation.observed or (counted(expectation.failed_rows, "row") if expectation.failed_rows else "")
     keys = ", ".join(expectation.sample_keys[:5])
     cells = (
         line(table.role),
         line(Code(expectation.column)) if expectation.column else line(NOTHING),
-        line(f"{rule} ({arguments})" if arguments else rule),
+        line(f"{said} ({arguments})" if arguments else said),
         line(*prose(found), *((" at ", Code(keys)) if keys and not expectation.holds else ())),
     )
     return Row(cells, "pass" if expectation.holds else broken[expectation.severity])
