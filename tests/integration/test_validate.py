@@ -94,8 +94,7 @@ def test_a_critical_failure_says_which_rows(validate: Validate) -> None:
     failed = run.record.tables[0].expectations[0]
     assert (failed.holds, failed.failed_rows, failed.sample_keys) == (False, 2, ("12", "14"))
     assert failed.observed == "2 of 4 (50%) do not: AA, DL"
-    # Once with everything, and once in the summary.
-    assert run.output.count("expect_column_values_to_be_in_set") == 2
+    assert run.output.count("expect_column_values_to_be_in_set") == 1
     said = "(carrier) · value_set UA · 2 of 4 (50%) do not: AA, DL · see 12, 14 · expectations.yaml:1\n"
     assert f"✗ expect_column_values_to_be_in_set {said}" in run.output
 
@@ -236,6 +235,32 @@ def test_text_is_not_an_object_and_is_told_so(validate: Validate) -> None:
     assert run.exit_code == 1
     assert run.failing()["expect_column_values_to_be_of_type"].observed.startswith("str (pandas 3 keeps text as `str`")
     assert validate("- expect_column_values_to_be_of_type: {column: carrier, type_: str}\n").exit_code == 0
+
+
+def test_what_does_not_fit_a_column_says_what_the_column_is(validate: Validate) -> None:
+    run = validate("- expect_column_values_to_be_between: {column: carrier, min_value: 0}\n")
+    [problem] = run.record.problems
+    assert (run.exit_code, problem.path, problem.line) == (2, "expectations.yaml", 1)
+    assert problem.remedy == "There `carrier` is text: does the expectation fit?"
+
+
+def test_expectations_that_are_not_there_can_be_proposed(validate: Validate) -> None:
+    run = validate(HOLDS, None, "--expectations", "absent.yaml")
+    [problem] = run.record.problems
+    assert (run.exit_code, problem.path) == (2, "absent.yaml")
+    assert "modelship validate --suggest absent.yaml" in problem.remedy
+
+
+def test_paths_beside_the_configuration_are_told_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path("expectations.yaml").write_text(HOLDS, encoding="utf-8")
+    Path("sub/modelship.yaml").write_text(
+        "model: m\ndata: {current: ../absent.parquet, expectations: ../expectations.yaml}\n", encoding="utf-8"
+    )
+    result = CliRunner().invoke(modelship, ["validate", "--config", "sub/modelship.yaml"])
+    assert result.exit_code == 2
+    assert "error: modelship validate: absent.parquet: does not exist." in result.output
 
 
 # Identity of the table.

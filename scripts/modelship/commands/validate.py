@@ -17,7 +17,7 @@ from modelship.core.config import Data, LoadedConfig, TableSource
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem, bad_input
 from modelship.core.records import Expectation, TableChange, ValidateRecord
-from modelship.core.words import counted
+from modelship.core.words import counted, shown_path
 
 if TYPE_CHECKING:
     from modelship.data.expectations import Place
@@ -114,7 +114,7 @@ def validate(space: frame.Workspace, when: str, base: str | None) -> frame.Resul
         "data.expectations",
         f"Name a file with expectations (`modelship validate --suggest expectations.yaml` proposes some), or {_TURN_OFF}.",
     )
-    specs = read_expectations(loaded.directory / path, (loaded.directory / path).as_posix(), loaded.config.data.checkpoint)
+    specs = read_expectations(loaded.directory / path, shown_path(loaded.directory / path), loaded.config.data.checkpoint)
     tables = _tables(loaded)
     started = time.monotonic()
     workflow.say("Loading Great Expectations")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 
 MINUS = "−"
 TEXT_LIMIT = 600
 MAX_OBSERVED = 300
+
+
+def shown_path(path: Path) -> str:
+    """A path as messages show it and annotations need it: without steps back into a folder that was just named."""
+    return Path(os.path.normpath(path)).as_posix()
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:

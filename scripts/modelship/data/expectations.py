@@ -138,6 +138,8 @@ def read_expectations(path: Path, name: str, checkpoint: str | None = None) -> t
     elif checkpoint is not None:
         remedy = "Name the folder of a Great Expectations project, or drop `data.checkpoint`."
         raise bad_input(f"is one file, and has no checkpoint `{checkpoint}`.", remedy, path=name)
+    elif not path.exists():
+        raise bad_input("does not exist.", f"`modelship validate --suggest {name}` proposes a first list.", path=name)
     else:
         files = [(path, name)]
     specs = tuple(spec for file in files for spec in _read_file(*file))

@@ -23,7 +23,7 @@ from modelship.data.engines.examined import Examined, examine, key_text, row_nam
 from modelship.data.engines.pushed import PushedTable
 from modelship.data.expectations import ExpectationSpec, Place, check_engine, check_names, check_substance, columns_to_read
 from modelship.data.overlap import OVERLAP, Shared, find_overlap
-from modelship.data.tables.reader import TableReader
+from modelship.data.tables.reader import TableReader, type_name
 
 MAX_SAMPLES = 5
 MAX_NAMES_IN_SUMMARY = 3
@@ -187,8 +187,7 @@ class Expectations:
             result = results.get(position)
             message = "it gave no result" if result is None else _raised(result.exception_info)
             if result is None or message:
-                problem = spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message or '', 500)}")
-                raised.append(Raised(spec.columns, problem))
+                raised.append(Raised(spec.columns, _unchecked(spec, table, message or "")))
                 continue
             finding = Finding(_entry(spec, result, examined, subjects.get(position)), spec.place)
             outcomes.append(Outcome(finding, result))
@@ -365,6 +364,14 @@ def _all_null(examined: Examined) -> str:
 
 def _absent(column: str, header: Sequence[str]) -> str:
     return f"there is no column `{brief(column, 80)}`. {did_you_mean(column, header)}".strip()
+
+
+def _unchecked(spec: ExpectationSpec, table: Table, message: str) -> Problem:
+    """Why there is no verdict. Great Expectations seldom says that it is the column's type that does not fit."""
+    kinds = {field.name: type_name(field.type) for field in table.reader.schema()}
+    told = ", ".join(f"`{brief(name, 60)}` is {kinds[name]}" for name in spec.columns if name in kinds)
+    remedy = f"There {told}: does the expectation fit?" if told else ""
+    return spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message, 500).rstrip('.')}.", remedy)
 
 
 def _raised(info: Any) -> str:

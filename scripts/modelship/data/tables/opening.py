@@ -10,6 +10,7 @@ from pathlib import Path
 from modelship.core.config import TableSource
 from modelship.core.errors import bad_input
 from modelship.core.scratch import scratch_folder
+from modelship.core.words import shown_path
 from modelship.data.tables.arrow_files import ArrowFile
 from modelship.data.tables.csv_files import CsvFile
 from modelship.data.tables.json_files import JsonLines
@@ -40,7 +41,7 @@ def open_table(source: str | TableSource, directory: Path) -> TableReader:
     not answer.
     """
     if isinstance(source, str):
-        return _open_file(directory / source, (directory / source).as_posix())
+        return _open_file(directory / source, shown_path(directory / source))
     if source.query is not None:
         return TableReader(source.name, SqlQuery(source.query, str(source.connection), directory), is_file=False)
     return _open_dataset(source)
