@@ -214,8 +214,17 @@ def test_what_an_engine_does_not_check_is_bad_input(engine: Any) -> None:
         with pytest.raises(BadInput) as error:
             Expectations([ExpectationSpec(name, {}, "expectations.yaml", 1)], {engine})
         [problem] = error.value.problems
-        assert f"`{name}` not with `data.engine: {engine}`" in problem.message
+        assert f"does not check `{name}` with `data.engine: {engine}`" in problem.message
         assert problem.remedy
+
+
+def test_types_in_the_words_of_pandas_are_bad_input_to_spark() -> None:
+    named = {"column": "month", "type_list": ["LongType", "int64"]}
+    with pytest.raises(BadInput, match="Spark has no type `int64`"):
+        Expectations([ExpectationSpec("expect_column_values_to_be_in_type_list", named, "expectations.yaml", 1)], {"spark"})
+    Expectations(
+        [ExpectationSpec("expect_column_values_to_be_of_type", {"column": "month", "type_": "LongType"}, "e.yaml")], {"spark"}
+    )
 
 
 def test_a_condition_in_the_words_of_pandas_is_bad_input_in_a_database() -> None:

@@ -258,12 +258,25 @@ def check_engine(specs: Iterable[ExpectationSpec], engine: Engine) -> None:
 
 def _engine_problems(spec: ExpectationSpec, engine: Engine) -> Iterator[Problem]:
     if spec.type in UNSUPPORTED[engine]:
-        where = " in a database only" if engine == "pandas" else f" not with `data.engine: {engine}`"
-        yield spec.problem(f"Great Expectations checks `{spec.type}`{where}.", UNSUPPORTED[engine][spec.type])
+        checked = (
+            f"checks `{spec.type}` in a database only"
+            if engine == "pandas"
+            else f"does not check `{spec.type}` with `data.engine: {engine}`"
+        )
+        yield spec.problem(f"Great Expectations {checked}.", UNSUPPORTED[engine][spec.type])
+    elif engine == "spark" and (unknown := [name for name in _types_in(spec) if not name.endswith("Type")]):
+        remedy = "Call it as Spark does, such as `LongType`, or drop it: `changed-type` in `data.checks` compares with the reference."
+        yield spec.problem(f"Spark has no type `{unknown[0]}`, which `{spec.type}` names.", remedy)
     elif engine == "sql" and isinstance(spec.row_condition, str):
         example = "{type: comparison, column: {name: origin}, operator: ==, parameter: JFK}"
         message = f"Great Expectations takes no text as the `row_condition` of `{spec.type}` with `data.engine: sql`."
         yield spec.problem(message, f"Write `row_condition: {example}`.", argument="row_condition")
+
+
+def _types_in(spec: ExpectationSpec) -> list[str]:
+    """The types that an expectation asks for, as an engine calls them."""
+    listed = spec.arguments.get("type_list")
+    return [str(name) for name in (spec.arguments.get("type_"), *(listed if isinstance(listed, list) else ())) if name is not None]
 
 
 def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iterable[str]]) -> None:

@@ -150,7 +150,8 @@ class SparkParquet:
     def explain(self, error: Exception) -> str:
         """The first line: what follows is a trace of Java's."""
         said = _first_line(error)
-        return f"it has times in nanoseconds, and Spark reads microseconds ({said})" if "(NANOS" in said else said
+        remedy = "write them with `to_parquet(…, coerce_timestamps='us', allow_truncated_timestamps=True)`"
+        return f"it has times in nanoseconds, and Spark reads microseconds: {remedy} ({said})" if "(NANOS" in said else said
 
     @cached_property
     def _frame(self) -> Any:
