@@ -37,6 +37,7 @@ from modelship.core.records import (
 )
 from modelship.core.words import counted
 from modelship.reporting import html, markdown, numbers, terminal
+from modelship.reporting.blocks import Table
 from modelship.reporting.checks import Found
 from modelship.reporting.inline import Code, Link, line, plain, prose, shorten
 from modelship.reporting.report import build_report
@@ -273,6 +274,15 @@ def test_the_page_has_what_the_comment_folds_away_or_leaves_out() -> None:
     for words in ("scikit-learn", "1.9.1", "learning_rate", "md5:0a1b2c3d4e5f60718293a4b5c6d7e8f9", "Packages: 3"):
         assert words in page
     assert "scikit-learn" not in markdown.render_comment(report_on(good()))
+
+
+def test_wide_tables_of_text_name_their_cells_for_a_phone_and_tables_of_numbers_do_not() -> None:
+    broken = html.render_page(report_on(SCENARIOS["broken-data"]()))
+    assert '<table class="told">' in broken
+    assert '<td data-title="found">' in broken
+    distances = Table(("column", ">distance", ">threshold", "also"), ())
+    assert not distances.is_text
+    assert not Table(("check", "problem"), ()).is_text
 
 
 @pytest.mark.parametrize(
