@@ -135,7 +135,7 @@ def test_a_base_table_that_cannot_be_read_is_a_notice(team: Team) -> None:
     assert (record["status"], record["changes"]) == ("pass", [])
     (notice,) = record["notices"]
     assert f"data/train.csv at {team.base[:7]}" in notice
-    assert "cannot be read as CSV" in notice
+    assert "is no UTF-8" in notice
 
 
 def test_what_the_base_branch_got_meanwhile_is_not_the_pull_requests_doing(team: Team) -> None:
