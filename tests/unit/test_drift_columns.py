@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -344,6 +344,32 @@ def test_whole_numbers_and_fractions_are_the_same_categories() -> None:
     assert isinstance(column.values, Categories)
     assert column.values.labels == ("1", "2")
     assert [list(counts) for counts in column.values.counts()] == [[20, 20], [20, 20]]
+
+
+TWO_DAYS = [datetime(2026, 1, day) for day in (1, 2)] * 30
+STORED: dict[str, tuple[pa.Array, pa.Array]] = {
+    "decimals of other scales": (
+        pa.array([Decimal("1.5"), Decimal("2")] * 30, pa.decimal128(4, 1)),
+        [Decimal("1.500"), Decimal("2.000")],
+    ),
+    "decimals and whole numbers": (pa.array([Decimal("1.00"), Decimal("2.00")] * 30), [1, 2]),
+    "decimals and fractions": (pa.array([Decimal("1.50"), Decimal("2.00")] * 30), [1.5, 2.0]),
+    "zeros of both signs": (pa.array([0.0, 1.0] * 30), [-0.0, 1.0]),
+    "units of times": (pa.array(TWO_DAYS, pa.timestamp("ms")), pa.array(TWO_DAYS, pa.timestamp("ns"))),
+    "zones": (pa.array(TWO_DAYS, pa.timestamp("us", "UTC")), pa.array(TWO_DAYS, pa.timestamp("us", "Europe/Berlin"))),
+    "dates and times": (pa.array([day.date() for day in TWO_DAYS]), pa.array(TWO_DAYS)),
+    "times of a day": (pa.array([7200, 3600] * 30, pa.int32()).cast(pa.time32("s")), [time(2), time(1)]),
+    "units of durations": (pa.array([60, 120] * 30, pa.duration("s")), pa.array([60_000, 120_000] * 30, pa.duration("ms"))),
+}
+
+
+@pytest.mark.parametrize(("reference", "current"), STORED.values(), ids=STORED)
+def test_how_a_value_is_stored_makes_no_new_category(reference: pa.Array, current: Any) -> None:
+    stored = current if isinstance(current, pa.Array) else pa.array(current * 30)
+    found = planned({"code": reference}, {"code": stored}, "{columns: {code: {kind: categorical}}}")
+    (column,) = found.columns
+    assert isinstance(column.values, Categories)
+    assert [list(counts) for counts in column.values.counts()] == [[30, 30], [30, 30]]
 
 
 # Pictures ------------------------------------------------------------------------------------------------------------------------

@@ -67,9 +67,9 @@ def numbers(reference: pa.ChunkedArray, current: pa.ChunkedArray) -> Numbers:
 
 
 def categories(reference: pa.ChunkedArray, current: pa.ChunkedArray) -> Categories:
-    """Columns of any one family as categories: `1` and `1.0` are the same."""
-    fractional = any(pa.types.is_floating(column.type) for column in (reference, current))
-    sides = [_texts(column, fractional) for column in (reference, current)]
+    """Columns of any one family as categories: `1` and `1.0` are the same, and so is a time in whatever unit or zone it is stored."""
+    kind = _common_type(reference.type, current.type)
+    sides = [_texts(column, kind) for column in (reference, current)]
     chunks = [chunk for side in sides for chunk in side.chunks]
     encoded = pa.chunked_array(chunks, type=pa.large_string()).combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp)
@@ -87,8 +87,23 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(values[~np.isnan(values)] * scale, dtype=np.float64)
 
 
-def _texts(column: pa.ChunkedArray, fractional: bool) -> pa.ChunkedArray:
-    if fractional:
-        column = column.cast(pa.float64(), safe=False)
+def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """The type in which equal values of both are written alike; None where they already are."""
+    whole = pa.types.is_integer(first) and pa.types.is_integer(second)
+    if pa.types.is_floating(first) or (family(first) == "number" and not first.equals(second) and not whole):
+        is_span = pa.types.is_duration(first) and pa.types.is_duration(second)
+        return pa.duration("us") if is_span else pa.float64()
+    if family(first) != "time" or first.equals(second):
+        return None
+    if pa.types.is_time(first):
+        return pa.time64("us")
+    return pa.timestamp("us", "UTC" if getattr(first, "tz", None) else None)
+
+
+def _texts(column: pa.ChunkedArray, kind: pa.DataType | None) -> pa.ChunkedArray:
+    if kind is not None:
+        column = column.cast(kind, safe=False)
+    if kind == pa.float64():
         column = column.filter(pc.invert(pc.is_nan(column)))
+        column = pc.add(column, 0.0)  # -0.0 equals 0.0.
     return column.drop_null().cast(pa.large_string())
