@@ -217,6 +217,32 @@ def test_many_rows_that_are_certainly_a_little_apart_are_no_drift(report: Report
     assert (temp.drifted, temp.p_value < 0.05) == (False, True)
 
 
+@pytest.mark.parametrize("unit", [1e-250, 1e-6, 1e-4, 1e160, 1e300])
+def test_the_unit_of_a_column_decides_nothing(report: Report, unit: float) -> None:
+    def tables(moved: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+        draw = np.random.default_rng(5)
+        return tuple(flights(seed).assign(temp=unit * draw.normal(mean, 1, ROWS)) for seed, mean in ((0, 0), (1, moved)))
+
+    for moved in (0.0, 0.5):
+        reference, current = tables(moved)
+        temp = report(current, reference=reference).column("temp")
+        plain = report(current.assign(temp=current.temp / unit), reference=reference.assign(temp=reference.temp / unit)).column("temp")
+        assert temp.distance == pytest.approx(plain.distance)
+        assert temp.drifted == plain.drifted == (moved > 0)
+    reference, current = tables(0.5)
+    report(current, reference=reference)
+    assert re.search(r"temp \(in 1e[-+]\d+\)", Path(".modelship/files/drift-report.html").read_text(encoding="utf-8"))
+
+
+def test_a_number_far_out_hides_no_move(report: Report) -> None:
+    reference = flights()
+    reference.loc[0, "temp"] = 1e9
+    temp = report(flights(1, temp=lambda draw: draw.normal(70, 10, ROWS)), reference=reference).column("temp")
+    assert temp.distance is not None
+    assert temp.distance < 0.1
+    assert any("68% apart" in finding and "stretch" in finding for finding in temp.findings), temp.findings
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

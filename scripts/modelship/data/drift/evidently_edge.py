@@ -24,6 +24,9 @@ MOST_CATEGORIES_ON_PAGE = 4_000
 GROUPS = 10
 """Into how many parts a sample is split to see how much a distance depends on which rows were drawn."""
 
+_NARROWEST, _WIDEST = 0.01, 1e100
+"""Standard deviations between which a normed distance needs no other unit."""
+
 _MOST_CHARACTERS = 60
 _SCRIPTS = 4
 """Scripts of a page of Evidently's: the data, a name, the program, the call that draws."""
@@ -72,14 +75,18 @@ def page(columns: Sequence[Column], heading: Sequence[str]) -> bytes:
         from evidently import DataDefinition, Dataset, Report
         from evidently.metrics import ValueDrift
 
-    names = harmless([column.name for column in columns])
+    units = [_unit(column) for column in columns]
+    names = harmless(
+        column.name if unit == 1 else f"{column.name[:40]} (in {unit:g})" for column, unit in zip(columns, units, strict=True)
+    )
     kinds: dict[str, list[str]] = {"numerical": [], "categorical": []}
     for name, column in zip(names, columns, strict=True):
         kinds[column.kind].append(name)
     definition = DataDefinition(numerical_columns=kinds["numerical"], categorical_columns=kinds["categorical"])
     # Columns differ in length once missing values are left out; pandas fills them up.
     tables = [
-        pd.DataFrame({name: _readable(column.values, side) for name, column in zip(names, columns, strict=True)}) for side in (0, 1)
+        pd.DataFrame({name: _readable(column.values, side, unit) for name, column, unit in zip(names, columns, units, strict=True)})
+        for side in (0, 1)
     ]
     metrics = [
         ValueDrift(column=name, method=column.choice.method, threshold=column.choice.threshold)
@@ -138,7 +145,8 @@ def _statistic(column: Column, reference: Any, current: Any) -> float:
         from evidently.legacy.core import ColumnType
 
     kind = ColumnType.Numerical if column.kind == "numerical" else ColumnType.Categorical
-    before, after = pd.Series(reference), pd.Series(current)
+    unit = _unit(column)
+    before, after = (pd.Series(side if unit == 1 else side / unit) for side in (reference, current))
     try:
         with _quiet():
             test = get_stattest(before, after, kind, column.choice.method)
@@ -157,10 +165,27 @@ def _cannot(column: Column, reason: str) -> Exception:
     return bad_input(message, "Set another `method`, or `ignore`, for it in `drift.columns`.")
 
 
-def _readable(values: Values, side: int) -> pd.Series[Any]:
+def _unit(column: Column) -> float:
+    """A power of ten in which the reference's standard deviation is from 1 to 10, where its own unit does not suit the method; else 1.
+
+    Evidently norms the Wasserstein distance by that deviation, but never by less than 0.001, and by infinity where the square of a
+    number is no number any more: columns of very small or large numbers would never be far apart.
+    """
+    if column.choice.method != "wasserstein" or isinstance(column.values, Categories):
+        return 1.0
+    values = column.values.reference
+    largest = float(np.abs(values).max())
+    spread = float(np.std(values / largest)) if largest else 0.0
+    # Multiplied, the largest numbers have no square, and the smallest none but zero.
+    if not spread or _NARROWEST <= spread * largest <= _WIDEST:
+        return 1.0
+    return float(10.0 ** max(np.floor(np.log10(spread) + np.log10(largest)), -300))
+
+
+def _readable(values: Values, side: int, unit: float) -> pd.Series[Any]:
     found = values.sides()[side]
     if not isinstance(values, Categories):
-        return pd.Series(found)
+        return pd.Series(found if unit == 1 else found / unit)
     return pd.Series(np.array(harmless(values.labels), dtype=object)[found])
 
 

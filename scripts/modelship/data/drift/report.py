@@ -33,6 +33,9 @@ MOST_NAMED = 3
 SHOWN = 0.01
 """From which share of the rows on a finding about missing values or numbers out of range is told."""
 
+WIDE_GAP = 0.2
+"""Of distribution functions: as wide as where a normal distribution moves by half a standard deviation."""
+
 _TWO_SIDED = 1.96
 """Standard errors on each side that hold 95 % of a normal distribution."""
 
@@ -240,10 +243,17 @@ def _findings(column: Column, judged: Judged, new: _New, error: float | None) ->
         yield f"{_percent(measured.outside)} of the numbers lie outside the reference's range"
     if not measured.choice.distance:
         yield f"{_gap(column)}: a p-value alone does not say how far apart the values are"
+    elif judged.proven and not judged.far and _is_stretched(column):
+        yield f"{_gap(column)}, though the distance is small: a few numbers far out may stretch its scale"
     elif judged.far and not judged.proven:
         yield f"chance alone could make the distance (p = {judged.p_value:.2g})"
     elif error is not None and judged.proven and abs(measured.value - measured.choice.threshold) < _TWO_SIDED * error:
         yield f"so near to the threshold that other rows could tell otherwise (± {_TWO_SIDED * error:.2g})"
+
+
+def _is_stretched(column: Column) -> bool:
+    """Whether numbers have moved so much that a small distance is odd."""
+    return isinstance(column.values, Numbers) and largest_gap(*column.values.sides()) >= WIDE_GAP
 
 
 def _gap(column: Column) -> str:
