@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from modelship.data.tables.opening import open_table
 from modelship.data.tables.profile import profile
 
 N = 200
+TEMPLATE = Path(__file__).resolve().parents[2] / "template-repo"
 
 
 def suggested(folder: Path, rows: tuple[int, ...] = (), target: str | None = None, key: str | None = None, **columns: Any) -> str:
@@ -94,7 +98,8 @@ RANGES = {
     "steps": ([5, 5, 12, 23, 23], (5, 23)),
     "counts, of which the highest is rare": ([0] * 50 + [1] * 30 + [2] * 15 + [3, 6], (0, 7)),
     "few counts": ([0] * 50 + [1] * 30 + [3], (0, 4)),
-    "whole numbers": ([80, *range(700, 900), 4983], (0, 5600)),
+    "one far out": ([80, *range(700, 900), 4983], (0, 40000)),
+    "hours": ([hour for hour in range(24) for _ in range(hour + 2)], (0, 23)),
     "all the same": ([0.1 + 0.2, 0.1 + 0.2], (0.1 + 0.2, 0.1 + 0.2)),
     "as wide as can be": ([-1.7e308, 1.7e308], (-1.7e308, 1.7e308)),
 }
@@ -186,3 +191,60 @@ def test_a_range_holds_what_it_was_made_from(tmp_path_factory: pytest.TempPathFa
     found = about(tmp_path_factory.mktemp("table"), x=values)["values_to_be_between"]
     assert found["min_value"] <= min(values)
     assert max(values) <= found["max_value"]
+
+
+TAILS: dict[str, Callable[[np.random.Generator], Any]] = {
+    "lognormal": lambda draw: draw.lognormal(0, 1.5, 3000),
+    "mostly zero": lambda draw: draw.exponential(1, 3000) * (draw.random(3000) < 0.05),
+    "below zero": lambda draw: -draw.lognormal(0, 1.5, 3000),
+    "both sides": lambda draw: draw.standard_t(4, 3000),
+    "counts": lambda draw: draw.poisson(3, 3000),
+}
+
+
+@pytest.mark.parametrize("values", TAILS.values(), ids=TAILS)
+def test_a_tail_leaves_room_for_that_of_the_next_table(tmp_path: Path, values: Callable[[np.random.Generator], Any]) -> None:
+    draw = np.random.default_rng(1)
+    others = [values(draw) for _ in range(20)]
+    held = 0
+    for place, other in enumerate(others):
+        found = about(tmp_path, x=other)["values_to_be_between"]
+        following = others[place - 1]
+        held += bool(found["min_value"] <= following.min() and following.max() <= found["max_value"])
+    assert held >= 19
+
+
+def test_what_is_suggested_of_the_template_holds_for_its_next_month(tmp_path: Path) -> None:
+    digest = parse_document((TEMPLATE / "data" / "flights.parquet.dvc").read_bytes(), "flights.yaml").data["outs"][0]["md5"]
+    flights = pq.read_table(TEMPLATE / "dvc-storage" / "files" / "md5" / digest[:2] / digest[2:])
+    train, following = (flights.filter(pc.is_in(flights["month"], pa.array(months))) for months in ([1, 2, 3, 4, 5, 6], [7]))
+    for name in ("distance", "temp", "humid", "wind_speed", "precip", "pressure", "visib"):
+        found = about(tmp_path, x=train[name])["values_to_be_between"]
+        ends = pc.min_max(following[name])
+        assert found["min_value"] <= ends["min"].as_py(), name
+        assert ends["max"].as_py() <= found["max_value"], name
+
+
+@pytest.mark.parametrize("kind", ["uint64", "float16", "int8", "float32"])
+def test_numbers_of_any_width_have_a_range(tmp_path: Path, kind: str) -> None:
+    found = about(tmp_path, x=pa.array((np.arange(N) % 100).astype(kind)))
+    assert found["values_to_be_of_type"] == {"type_": kind}
+    assert found["values_to_be_between"]["min_value"] == 0
+
+
+def test_numbers_beyond_the_signed_ones_have_no_range(tmp_path: Path) -> None:
+    assert "values_to_be_between" not in about(tmp_path, x=pa.array([2**63 + row for row in range(N)], pa.uint64()))
+
+
+def test_a_type_is_told_only_where_every_reader_gives_it(tmp_path: Path) -> None:
+    values = pa.array([1, None, 3] * 50)
+    assert "values_to_be_of_type" not in about(tmp_path, x=values)  # A float with its missing values, and none without.
+    pq.write_table(pa.table({"x": [1, 2, 3], "y": [1.0, 2.0, 3.0]}), tmp_path / "train.parquet")
+    seen = profile(open_table("train.parquet", tmp_path), sample=None, seed=0, max_values=MAX_VALUES)
+    assert "of_type" in suggest(seen, table="t")
+    assert "of_type" not in suggest(seen, table="t", with_types=False)
+
+
+def test_a_column_without_a_name_is_told_of_and_not_checked(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(suggested(tmp_path, (), None, None, **{"": [1, 2, 3], "x": [1, 2, 3]}), encoding="utf-8")
+    assert {spec.columns for spec in read_expectations(tmp_path / "e.yaml", "e.yaml")} == {(), ("x",)}

@@ -1,7 +1,8 @@
 """A first list of expectations, from what a table holds. Pure: somebody who knows the data reads it, edits it and signs it.
 
 Every line holds for the table that it was made from. Limits leave room, because the next table is another one: a tenth of what was
-seen on both sides, rounded outward, but never beyond an end at which many rows stand, such as 0 or 100 percent.
+seen on both sides, and more where few values lie far out, rounded outward; but never beyond an end at which many rows stand, such as
+0 or 100 percent.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from modelship.data.tables.profile import ColumnFacts, Profile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 MAX_VALUES = 1000
 
 _WIDTH = 100
@@ -33,6 +37,13 @@ _ROWS_A_CATEGORY = 5
 _LONGEST_VALUE = 60
 _AT_AN_END = 0.01
 """The share of rows that makes an end of the range a bound."""
+
+_OF_A_TAIL, _ROWS_OF_A_TAIL = 20, 50
+"""How many of the greatest values tell how long a tail is, and for how many rows there may be one of them."""
+
+_CHANCES = 100
+_FARTHER = 10
+"""How many times as far from the median as the farthest value a limit is at most."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def _power(number: float, rounding: Callable[[float], int]) -> int:
 def _about(column: _Column, target: str | None, key: str | None, *, with_types: bool) -> Iterator[str]:
     """The lines on one column, under a comment that says what was there."""
     yield f"# {_seen(column, target, key)}"
-    if not column.present:
+    if not column.present or not column.name:  # Great Expectations knows no column without a name.
         return
     yield _present(column)
     if column.name == key:
@@ -163,11 +174,9 @@ def _below(share: float) -> float:
 
 def _type(column: _Column) -> str:
     """The type that Great Expectations sees; empty where that depends on who reads."""
-    if column.is_whole:
-        return "float64" if column.missing else column.facts.type
-    if column.is_number:
-        return column.facts.type
-    return "bool" if column.facts.type == "bool" and not column.missing else ""
+    # With a missing value whole numbers become floats and truth values objects; the next table may have none.
+    is_known = column.facts.type.startswith("float") or ((column.is_whole or column.facts.type == "bool") and not column.missing)
+    return column.facts.type if is_known else ""
 
 
 def _target(column: _Column) -> Iterator[str]:
@@ -185,7 +194,8 @@ def _target(column: _Column) -> Iterator[str]:
 
 def _values(column: _Column) -> Iterator[str]:
     facts = column.facts
-    if column.is_number and facts.minimum is not None and not facts.infinite:
+    # Great Expectations compares larger numbers as floats.
+    if column.is_number and facts.minimum is not None and not facts.infinite and not (column.is_whole and facts.maximum >= 2**63):
         low, high = _range(column)
         yield _entry("expect_column_values_to_be_between", {"column": column.name, "min_value": low, "max_value": high})
     if facts.type == "text" and facts.values and all(_is_plain(value) for value in facts.values):
@@ -211,18 +221,54 @@ def _pattern(values: Mapping[str, int]) -> str:
 
 def _range(column: _Column) -> tuple[float, float]:
     low, high = column.facts.minimum, column.facts.maximum
-    room = (high - low) / 10
-    if not 1e-300 < room < 1e300:  # Beyond that, floats have no room.
+    tenth = (high - low) / 10
+    if not 1e-300 < tenth < 1e300:  # Beyond that, floats have no room.
         return low, high
-    step = _step(room)
-    from_, to = _outward(low - room, high + room, max(step, 1) if column.is_whole else step)
-    from_, to = (max(from_, 0) if low >= 0 else from_), (min(to, 0) if high <= 0 else to)
-    return low if _is_bound(column, low) else min(from_, low), high if _is_bound(column, high) else max(to, high)
+    values = _sorted(column)
+    from_ = -_limit(-values[::-1], -low, tenth, column) if not _is_bound(values, low) else low
+    to = _limit(values, high, tenth, column) if not _is_bound(values, high) else high
+    return min(max(from_, 0) if low >= 0 else from_, low), max(min(to, 0) if high <= 0 else to, high)
 
 
-def _outward(low: float, high: float, step: float) -> tuple[float, float]:
-    """The multiples of the step around a range, to twelve digits: fifteen times 0.05 reads 0.75."""
-    return float(f"{math.floor(low / step) * step:.12g}"), float(f"{math.ceil(high / step) * step:.12g}")
+def _sorted(column: _Column) -> NDArray[np.float64]:
+    """The finite numbers of the sample, the least first."""
+    import numpy as np
+
+    values = column.profile.sample.column(column.name).drop_null().to_numpy().astype(np.float64)
+    return np.sort(values[np.isfinite(values)])
+
+
+def _limit(values: NDArray[np.float64], end: float, least: float, column: _Column) -> float:
+    """Where to draw the line above the sorted values of which `end` is the greatest: rounded outward, with as much room as needed."""
+    room = max(_beyond(values, end, column.present), least)
+    return _outward(end + room, max(_step(room), 1.0) if column.is_whole else _step(room))
+
+
+def _beyond(values: NDArray[np.float64], end: float, rows: int) -> float:
+    """How much more than `end` another table's greatest value may be, with a chance of about one in a hundred to be greater still.
+
+    Distances from the median are taken to have a tail of Pareto's kind, of which the greatest few in the sample tell how long it is
+    (Hill 1975, A simple general approach to inference about the tail of a distribution, Annals of Statistics 3), and so how far its
+    quantiles are (Weissman 1978, Estimation of parameters and large quantiles based on the k largest observations, Journal of the
+    American Statistical Association 73). So little data knows no order of magnitude more.
+    """
+    import numpy as np
+
+    count = min(_OF_A_TAIL, len(values) // _ROWS_OF_A_TAIL)
+    if count < 2:
+        return 0.0
+    start, *tail = values[-count - 1 :] - np.median(values)
+    farthest = end - float(np.median(values))
+    if start <= 0:  # So few values are elsewhere at all.
+        return (_FARTHER - 1) * farthest
+    length = float(np.mean(np.log(np.array(tail) / start)))
+    quantile = start * ((count + 1) * _CHANCES * rows / len(values)) ** length
+    return max(min(float(quantile), _FARTHER * farthest) - farthest, 0.0)
+
+
+def _outward(value: float, step: float) -> float:
+    """The next multiple of the step, to twelve digits: fifteen times 0.05 reads 0.75."""
+    return float(f"{math.ceil(value / step) * step:.12g}")
 
 
 def _step(room: float) -> float:
@@ -231,15 +277,11 @@ def _step(room: float) -> float:
     return max(factor * power for factor in (1, 2, 5) if factor * power <= room * (1 + 1e-9))
 
 
-def _is_bound(column: _Column, end: float) -> bool:
+def _is_bound(values: NDArray[np.float64], end: float) -> bool:
     """Whether there is nothing beyond: a whole share or per cent, or where many rows stand."""
-    import pyarrow.compute as pc
+    import numpy as np
 
-    if end in (0, 1, 100):
-        return True
-    values = column.profile.sample.column(column.name)
-    at_the_end = pc.sum(pc.equal(values, end)).as_py() or 0
-    return bool(at_the_end >= max(_AT_AN_END * len(values), 2))
+    return end in (0, 1, 100) or int(np.count_nonzero(values == end)) >= max(_AT_AN_END * len(values), 2)
 
 
 # YAML
