@@ -556,6 +556,12 @@ def test_a_wrong_check_is_named(validate: Validate, line: str, said: str) -> Non
     assert said in str(problem)
 
 
+def test_a_floor_needs_a_target(validate: Validate) -> None:
+    run = validate(HOLDS, config=f"{CONFIG.replace('target: late', '')}  class-floor: 5%\n")
+    assert run.exit_code == 2
+    assert "`data.target` names none" in run.record.problems[0].message
+
+
 def test_classes_have_a_floor(validate: Validate) -> None:
     run = validate(HOLDS, many(late=["no"] * 195 + ["yes"] * 5), config=f"{CONFIG}  class-floor: 5%\n")
     assert run.exit_code == 1
@@ -587,7 +593,7 @@ def test_many_findings_fit_the_record(validate: Validate) -> None:
     extra = pd.DataFrame(0, index=range(200), columns=[f"<b>{number}{'x' * 3000}" for number in range(300)])
     run = validate(HOLDS, pd.concat([later(), extra], axis=1), config=CHECKED)
     found = [entry for entry in run.record.tables[1].expectations if entry.expectation == "no_unexpected_column"]
-    assert (len(found), found[-1].observed) == (21, "and 280 more columns like these")
+    assert (len(found), found[-1].observed) == (21, "and 280 more like these")
     assert max(len(entry.column or "") for entry in found) == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def test_columns_gone_and_come(side: MakeSide) -> None:
     assert told("unexpected-column", current, reference, key="id") == {"c": "the reference has no such column"}
     for check in ("missing-column", "unexpected-column", "changed-type", "new-category"):
         assert found(check, current) == []
+
+
+def test_a_column_that_lost_all_its_values_is_missing(side: MakeSide) -> None:
+    reference = side(a=[1, 2], b=["x", None], late=[0, 1], gone=pa.nulls(2))
+    current = side(a=pa.array([None, None], pa.int64()), b=["x", None], late=pa.nulls(2), gone=pa.nulls(2))
+    assert told("missing-column", current, reference, target="late") == {"a": "no row has a value, and the reference has values"}
+    nan = side(a=[float("nan")] * 2, b=["x", None], late=[0, 1], gone=[1, 2])
+    assert set(told("missing-column", nan, reference, target="late")) == {"a"}
 
 
 NOON = datetime(2013, 1, 1, 12)
@@ -141,6 +150,57 @@ def test_a_rare_class_is_told(side: MakeSide) -> None:
     assert found("rare-class", side(y=[0.5] * N + [1.5]), target="y") == []
     assert found("rare-class", side(y=[f"n{row}" for row in range(N)]), target="y") == [], "no classes"
     assert found("rare-class", side(x=labels(a=150, b=9)), target="y") == []
+
+
+FEW_NO = [1] * 195 + [0] * 5
+TARGETS: dict[str, Any] = {
+    "whole numbers": pa.array(FEW_NO),
+    "fractions": pa.array(FEW_NO, pa.float64()),
+    "fractions and missing": pa.array([*FEW_NO, None, None], pa.float32()),
+    "decimals": pa.array([Decimal(value) for value in FEW_NO], pa.decimal128(5, 2)),
+    "text": labels(**{"1": 195, "0": 5}),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_a_floor_holds_however_the_target_is_stored(side: MakeSide, target: Any) -> None:
+    assert told("class-below-floor", side(y=target), target="y", floor=0.05) == {"y": "5 of 200 rows (2.5%) are `0`"}
+    assert found("class-below-floor", side(y=target), target="y", floor=0.02) == []
+    assert told("rare-class", side(y=target), target="y") == {"y": "only 5 of 200 rows are `0`"}
+    assert (
+        "0 of 200 rows (0%) are `0`"
+        in told("class-below-floor", side(y=[1] * N), side(y=pa.array(FEW_NO)), target="y", floor=0.01)["y"]
+    )
+
+
+def test_a_sample_is_said_where_a_floor_is_measured_in_it(side: MakeSide) -> None:
+    [told_] = told("class-below-floor", side(100, y=[1.0] * 150 + [0.0] * 50), target="y", floor=0.4).values()
+    assert told_.endswith("are `0` (in a sample of 100 rows)")
+    assert found("rare-class", side(100, y=[1.0] * 195 + [0.0] * 5), target="y") == []
+
+
+NO_CLASSES = {
+    "numbers": ([row + 0.5 for row in range(N)], "float64: no classes that could be counted"),
+    "times": (pa.array(range(N), pa.timestamp("us")), "timestamp: no classes that could be counted"),
+    "names": ([f"n{row}" for row in range(1001)], "more than 1,000 different values: no classes that could be counted"),
+    "lists": ([[row] for row in range(N)], "list<element: int64>: no classes that could be counted"),
+}
+
+
+@pytest.mark.parametrize(("target", "wanted"), NO_CLASSES.values(), ids=NO_CLASSES)
+def test_a_floor_is_no_pass_where_there_are_no_classes(side: MakeSide, target: Any, wanted: str) -> None:
+    assert told("class-below-floor", side(y=target), target="y", floor=0.01) == {"y": wanted}
+    assert found("rare-class", side(y=target), target="y") == []
+
+
+def test_a_floor_is_held_against_many_classes(side: MakeSide) -> None:
+    names = [f"n{row}" for row in range(150)]
+    assert len(found("class-below-floor", side(y=names), target="y", floor=0.01)) == 150
+    assert found("class-below-floor", side(y=names), target="y", floor=0.001) == []
+
+
+def test_a_target_of_lists_has_no_leak(side: MakeSide) -> None:
+    assert found("leaking-feature", side(x=[0, 1] * 100, y=[[0], [1]] * 100), target="y") == []
 
 
 def test_a_class_that_only_the_reference_has_is_rare(side: MakeSide) -> None:

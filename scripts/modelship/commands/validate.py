@@ -164,6 +164,9 @@ def _tables(loaded: LoadedConfig) -> list[Table]:
         ("reference", data.reference),
         ("current", data.current),
     )
+    if data.class_floor is not None and data.target is None:
+        message = "`data.class-floor` is about the classes of the target, and `data.target` names none."
+        raise BadInput(loaded.problem(message, "Name the target, or drop it.", at="data.class-floor"))
     named = [(role, source) for role, source in roles if source is not None]
     if not named:
         message = "neither `data.reference` nor `data.current` is set."

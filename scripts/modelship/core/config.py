@@ -94,7 +94,9 @@ class TableSource(_Section, frozen=True, kw_only=True):
 class Checks(_Section, frozen=True, kw_only=True):
     """What checks beside the expectations do where they find something: `critical` blocks, `warning` tells, `ignore` does not look."""
 
-    missing_column: Annotated[Effect, Meta(description="A column of the reference that the current table lacks.")] = "critical"
+    missing_column: Annotated[
+        Effect, Meta(description="A column of the reference that the current table lacks, or has without a value.")
+    ] = "critical"
     unexpected_column: Annotated[Effect, Meta(description="A column that the reference lacks.")] = "warning"
     changed_type: Annotated[Effect, Meta(description="A column of another type than in the reference.")] = "critical"
     mixed_types: Annotated[Effect, Meta(description="A column in which most values are numbers or times, and some are not.")] = (

@@ -40,6 +40,9 @@ _ENOUGH_ROWS = 100
 
 _MAX_SHOWN = 5
 
+_COMPARABLE = ("whole number", "number", "text", "bool", "time", "time in a zone")
+"""Kinds of a target's values that can be told apart; lists and objects cannot."""
+
 _SAME = 0.999
 """From this correlation on, a number is the target in other words."""
 
@@ -81,6 +84,8 @@ class Found:
 def _missing_column(side: Side, asked: Asked) -> Iterator[Found]:
     for name in _only(asked.reference, side, asked):
         yield Found("the reference has this column", name)
+    for name in _emptied(side, asked):
+        yield Found("no row has a value, and the reference has values", name, side.profile.rows)
 
 
 def _unexpected_column(side: Side, asked: Asked) -> Iterator[Found]:
@@ -93,6 +98,16 @@ def _only(one: Side | None, other: Side | None, asked: Asked) -> Iterator[str]:
     if one is not None and other is not None:
         for name in one.profile.columns:
             if name not in other.profile.columns and name not in (asked.target, asked.key):
+                yield name
+
+
+def _emptied(side: Side, asked: Asked) -> Iterator[str]:
+    """Columns that have values in the reference alone; target and key have checks of their own."""
+    if asked.reference is not None:
+        for name, before in asked.reference.profile.columns.items():
+            after = side.profile.columns.get(name)
+            gone = after is not None and _has_values(before, asked.reference) and not _has_values(after, side)
+            if gone and name not in (asked.target, asked.key):
                 yield name
 
 
@@ -181,39 +196,62 @@ def _new_category(side: Side, asked: Asked) -> Iterator[Found]:
 
 
 def _class_below_floor(side: Side, asked: Asked) -> Iterator[Found]:
-    classes = _classes(side, asked)
+    facts = side.profile.columns.get(asked.target or "")
+    if asked.floor is None or facts is None or not _has_values(facts, side):
+        return
+    counted_rows = _counts(side, asked.target)
+    if counted_rows is None:
+        why = f"more than {MAX_VALUES:,} different values" if facts.type in ("text", "bool") or _is_whole(facts) else facts.type
+        yield Found(f"{why}: no classes that could be counted", asked.target)
+        return
+    classes = _with_known(counted_rows, side, asked)
     total = sum(classes.values())
+    drawn = "" if facts.values is not None else _drawn(side)
     for name, rows in classes.items():
-        if asked.floor is not None and rows < asked.floor * total:
-            yield Found(f"{rows:,} of {total:,} rows ({_share(rows, total)}) are `{brief(name, 40)}`", asked.target, rows)
+        if rows < asked.floor * total:
+            yield Found(f"{rows:,} of {total:,} rows ({_share(rows, total)}) are `{brief(name, 40)}`{drawn}", asked.target, rows)
 
 
 def _rare_class(side: Side, asked: Asked) -> Iterator[Found]:
-    classes = _classes(side, asked)
+    """Whole numbers may be counts, so that they are classes only where there are two, or where the team has set a floor."""
+    facts = side.profile.columns.get(asked.target or "")
+    counted_rows = _counts(side, asked.target)
+    if facts is None or not counted_rows or (facts.values is None and _drawn(side)):
+        return
+    most = MAX_CLASSES if facts.type in ("text", "bool") or asked.floor is not None else 2
+    if len(counted_rows) > most:
+        return
+    classes = _with_known(counted_rows, side, asked, most)
     total = sum(classes.values())
     for name, rows in classes.items():
         if rows < FEW_ROWS and total >= _ENOUGH_ROWS:
             yield Found(f"only {rows:,} of {total:,} rows {'is' if rows == 1 else 'are'} `{brief(name, 40)}`", asked.target, rows)
 
 
-def _classes(side: Side, asked: Asked) -> dict[str, int]:
-    """Rows by class of the target, the rarest first; none where it is no target of classes.
-
-    A class that only the reference has is one of no rows. Whole numbers may be counts, so that they are classes only where there are
-    two, or where the team has set a floor.
-    """
-    facts = side.profile.columns.get(asked.target or "")
-    if facts is None or not facts.values or not _are_classes(facts, asked):
-        return {}
-    before = asked.reference.profile.columns.get(asked.target or "") if asked.reference else None
-    known = before.values if before is not None and before.type == facts.type and _are_classes(before, asked) else None
-    rows = {**dict.fromkeys(known or (), 0), **facts.values}
-    return {name: rows[name] for name in sorted(rows, key=lambda name: (rows[name], name))}
+def _counts(side: Side, name: str | None) -> dict[str, int] | None:
+    """Rows by value; of whole numbers that are kept as fractions those of the sample. None for other values, and for too many."""
+    facts = side.profile.columns.get(name or "")
+    if facts is None or facts.values is not None or _kind(facts.type) != "number":
+        return facts.values if facts else None
+    values = _column(side, str(name)).dropna().astype(float)
+    if _has_fractions(values) or values.nunique() > MAX_VALUES:
+        return None
+    return {f"{value + 0.0:.0f}": int(rows) for value, rows in values.value_counts().items()}
 
 
-def _are_classes(facts: ColumnFacts, asked: Asked) -> bool:
-    most = 2 if _kind(facts.type) == "whole number" and asked.floor is None else MAX_CLASSES
-    return facts.values is not None and len(facts.values) <= most
+def _with_known(rows: dict[str, int], side: Side, asked: Asked, most: int = MAX_VALUES) -> dict[str, int]:
+    """Rows by class, the rarest first; a class that only the reference has is one of no rows."""
+    name = str(asked.target)
+    before = asked.reference.profile.columns.get(name) if asked.reference else None
+    kinds = {_kind(before.type), _kind(side.profile.columns[name].type)} if before else set()
+    is_alike = len(kinds) == 1 or kinds == {"whole number", "number"}
+    known = _counts(asked.reference, name) if asked.reference and is_alike else None
+    classes = {**dict.fromkeys(known if known and len(known) <= most else (), 0), **rows}
+    return {name: classes[name] for name in sorted(classes, key=lambda name: (classes[name], name))}
+
+
+def _is_whole(facts: ColumnFacts) -> bool:
+    return _kind(facts.type) == "whole number"
 
 
 def _share(rows: int, total: int) -> str:
@@ -225,15 +263,23 @@ def _leaking_feature(side: Side, asked: Asked) -> Iterator[Found]:
     sample = side.profile.sample
     if asked.reference is not None or asked.target is None or asked.target not in sample.column_names:
         return
+    if _kind(side.profile.columns[asked.target].type) not in _COMPARABLE:
+        return
     known = ~_column(side, asked.target).isna().to_numpy(dtype=bool)
     target = _column(side, asked.target)[known]
-    drawn = f" (in a sample of {sample.num_rows:,} rows)" if sample.num_rows < side.profile.rows else ""
+    drawn = _drawn(side)
     for name, facts in side.profile.columns.items():
         if name in (asked.target, asked.key) or _kind(facts.type) not in ("whole number", "number", "text", "bool"):
             continue
         how = _leak(_column(side, name)[known], target, asked.target)
         if how:
             yield Found(how + drawn, name)
+
+
+def _drawn(side: Side) -> str:
+    """What a reader should know where only some of the rows were looked at."""
+    drawn = side.profile.sample.num_rows
+    return f" (in a sample of {drawn:,} rows)" if drawn < side.profile.rows else ""
 
 
 def _leak(feature: pd.Series[Any], target: pd.Series[Any], name: str) -> str:

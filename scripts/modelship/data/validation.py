@@ -17,7 +17,7 @@ import msgspec
 from modelship.core.config import Checks, Data, Engine, share_of
 from modelship.core.errors import BadInput, ModelshipError, Problem, bad_input, did_you_mean
 from modelship.core.records import Expectation, Status, TableValidation
-from modelship.core.words import brief, counted, rule
+from modelship.core.words import brief, rule
 from modelship.data.checks import CHECKS, MAX_VALUES, Asked, Found, Side
 from modelship.data.engines.examined import Examined, examine, key_text, row_names
 from modelship.data.engines.pushed import PushedTable
@@ -513,7 +513,7 @@ def _check_side(side: Side, asked: Asked, table: Table, effects: Checks) -> Iter
         for one in found[:MAX_FOUND]:
             yield _found(key, effect, table, one)
         if len(found) > MAX_FOUND:
-            yield _found(key, effect, table, Found(f"and {counted(len(found) - MAX_FOUND, 'more column')} like these"))
+            yield _found(key, effect, table, Found(f"and {len(found) - MAX_FOUND:,} more like these"))
 
 
 def _found(key: str, severity: Literal["critical", "warning"], table: Table, found: Found) -> Finding:
