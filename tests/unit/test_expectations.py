@@ -24,6 +24,9 @@ CATALOG = {
     "expect_column_values_to_not_be_null": ("column", "mostly", "severity"),
     "expect_column_values_to_be_in_set": ("column", "value_set", "mostly"),
     "expect_table_columns_to_match_set": ("column_set", "exact_match"),
+    "expect_column_pair_values_to_be_equal": ("column_A", "column_B", "mostly"),
+    "expect_column_quantile_values_to_be_between": ("column", "quantile_ranges", "allow_relative_error"),
+    "expect_column_kl_divergence_to_be_less_than": ("column", "partition_object", "threshold", "min_value", "max_value"),
 }
 
 
@@ -143,6 +146,15 @@ def test_a_suite_parameter_is_refused(tmp_path: Path) -> None:
         "expect_column_values_to_be_between: {column: a, min_value: 0, mostly: 0}",
         "expect_column_values_to_be_in_set: {column: a, value_set: []}",
         "expect_table_columns_to_match_set: {exact_match: true}",
+        "expect_column_values_to_be_between: {column: a, min_value: -.inf}",
+        "expect_column_values_to_be_between: {column: a, min_value: -.inf, max_value: .inf}",
+        "expect_column_values_to_be_between: {column: a, min_value: .nan}",
+        "expect_column_pair_values_to_be_equal: {column_A: a, column_B: a}",
+        "expect_column_quantile_values_to_be_between: {column: a, quantile_ranges: {quantiles: [], value_ranges: []}}",
+        "expect_column_quantile_values_to_be_between: {column: a, quantile_ranges: {quantiles: [0.5], value_ranges: [[null, null]]}}",
+        "expect_column_quantile_values_to_be_between:"
+        " {column: a, quantile_ranges: {quantiles: [0.1, 0.5], value_ranges: [[1, 2], [-.inf, .inf]]}}",
+        "expect_column_kl_divergence_to_be_less_than: {column: a, partition_object: {values: [1], weights: [1]}, threshold: .inf}",
     ],
 )
 def test_an_expectation_without_a_limit_is_refused(tmp_path: Path, entry: str) -> None:
@@ -150,8 +162,18 @@ def test_an_expectation_without_a_limit_is_refused(tmp_path: Path, entry: str) -
         check_substance(read(tmp_path, f"- {entry}\n"), CATALOG)
 
 
-def test_a_limit_of_zero_is_a_limit(tmp_path: Path) -> None:
-    check_substance(read(tmp_path, "- expect_column_values_to_be_between: {column: a, min_value: 0}\n"), CATALOG)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "expect_column_values_to_be_between: {column: a, min_value: 0}",
+        "expect_column_values_to_be_between: {column: a, min_value: -.inf, max_value: 0}",
+        "expect_column_values_to_be_between: {column: a, min_value: 2013-01-01}",
+        "expect_column_pair_values_to_be_equal: {column_A: a, column_B: b}",
+        "expect_column_quantile_values_to_be_between: {column: a, quantile_ranges: {quantiles: [0.5], value_ranges: [[0, null]]}}",
+    ],
+)
+def test_a_limit_is_a_limit(tmp_path: Path, entry: str) -> None:
+    check_substance(read(tmp_path, f"- {entry}\n"), CATALOG)
 
 
 def test_only_the_columns_that_are_looked_at_are_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -285,15 +286,38 @@ def check_substance(specs: Iterable[ExpectationSpec], catalog: Mapping[str, Iter
 
 
 def _substance_problems(spec: ExpectationSpec, known: set[str]) -> Iterator[Problem]:
-    given = {name for name, value in spec.arguments.items() if value is not None and value not in ("", [], {})}
+    given = {name for name, value in spec.arguments.items() if _says_something(name, value)}
     # The threshold of a divergence is its limit.
     if {"min_value", "max_value"} <= known and "threshold" not in known and not given & {"min_value", "max_value"}:
         yield spec.problem(f"`{spec.type}` sets neither `min_value` nor `max_value`, so it checks nothing.", "Set one of them.")
+    if spec.arguments.get("column_A") is not None and spec.arguments.get("column_A") == spec.arguments.get("column_B"):
+        yield spec.problem(f"`{spec.type}` compares a column with itself, so it checks nothing.", "Name two.", argument="column_B")
+    ranges = spec.arguments.get("quantile_ranges")
+    if isinstance(ranges, Mapping) and not _limits_every_quantile(ranges.get("value_ranges")):
+        message = f"`{spec.type}` has a quantile without a limit in `value_ranges`, so it checks nothing there."
+        yield spec.problem(message, "Write at least one number for each.", argument="quantile_ranges")
     if spec.arguments.get("mostly") == 0:
         yield spec.problem(f"`{spec.type}` has `mostly: 0`, so it checks nothing.", "Set a share above 0.", argument="mostly")
     for name in _SAYS_WHAT:
         if name in known and name not in given:
             yield spec.problem(f"`{spec.type}` has no `{name}`, so it checks nothing.", f"Set `{name}`.")
+
+
+def _says_something(name: str, value: Any) -> bool:
+    """Whether an argument sets a limit that data could break."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return (name, value) in (("min_value", math.inf), ("max_value", -math.inf))
+    return value is not None and value not in ("", [], {})
+
+
+def _limits_every_quantile(ranges: Any) -> bool:
+    if not isinstance(ranges, list) or not ranges:
+        return False
+    ends = ("min_value", "max_value")
+    return all(
+        any(_says_something(end, value) for end, value in zip(ends, pair, strict=False)) if isinstance(pair, list) else True
+        for pair in ranges
+    )
 
 
 def columns_to_read(specs: Iterable[ExpectationSpec], columns: list[str], always: Iterable[str | None]) -> list[str]:
