@@ -215,3 +215,19 @@ def test_other_types_have_the_limits_that_they_can_have(values: Any, kind: Any, 
     found = facts(values, kind)
     assert (found.type, found.minimum, found.maximum, found.nulls) == (name, minimum, maximum, list(values).count(None))
     assert found.values is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([568_971_820_800], pa.timestamp("s")),
+        pa.array([2**62], pa.timestamp("us", "UTC")),
+        pa.array([10**8], pa.date32()),
+        pa.array([10**18], pa.duration("s")),
+    ],
+    ids=["year", "zone", "date", "duration"],
+)
+def test_a_time_that_python_does_not_know_is_bad_input(values: pa.Array) -> None:
+    reader = TableReader("train.parquet", Chunks(pa.table({"x": values}), (7,)))
+    with pytest.raises(BadInput, match="cannot be read as chunks"):
+        reader.profile(sample=None, seed=0, max_values=5)

@@ -127,7 +127,8 @@ class TableReader:
         """As the function `profile` does."""
         from modelship.data.tables.profile import profile
 
-        return profile(self, columns, sample=sample, seed=seed, max_values=max_values)
+        with self._explained():  # A time may be one that Python does not know.
+            return profile(self, columns, sample=sample, seed=seed, max_values=max_values)
 
     def mixed(self) -> Mapping[str, MixedColumn]:
         """Columns with values of several kinds: the other kinds are few in text that is read, and any in values that have types."""
