@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -231,6 +232,36 @@ def test_a_condition_in_the_words_of_pandas_is_bad_input_in_a_database() -> None
     arguments = {"column": "temp", "max_value": 70, "row_condition": 'origin == "JFK"'}
     with pytest.raises(BadInput, match="no text as the `row_condition`"):
         Expectations([ExpectationSpec("expect_column_values_to_be_between", arguments, "expectations.yaml", 1)], {"sql"})
+
+
+@pytest.mark.parametrize(
+    ("engine", "installed", "lacking"),
+    [("sql", ["sqlalchemy", "psycopg", "pyarrow"], "great_expectations"), ("spark", ["pyspark"], "great_expectations and pyarrow")],
+)
+def test_a_part_of_what_an_engine_needs_is_not_enough(
+    engine: str, installed: list[str], lacking: str, folder: Path, tmp_path: Path
+) -> None:
+    """As after `pip install modelship[sql]`: there is no launcher, and no library but these."""
+    home = tmp_path / "site"
+    shutil.copytree(ROOT / "scripts" / "modelship", home / "modelship", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("click", "msgspec", "ruamel"):
+        [origin] = importlib.import_module(name).__path__[:1]
+        (home / name).symlink_to(origin)
+    for name in installed:
+        (home / name).mkdir()
+        (home / name / "__init__.py").touch()
+    started = f"import sys; sys.path.insert(0, {str(home)!r}); from modelship.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", started, "validate", "--engine", engine],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    extra = {"sql": "data-sql", "spark": "spark"}[engine]
+    assert f"this needs {lacking}. Install it: pip install 'modelship[{extra}]'" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -546,6 +546,10 @@ def test_every_capability_has_a_lock_that_holds_what_it_asks_for() -> None:
     extras = project["optional-dependencies"]
     assert {path.stem for path in LOCKS} == {*extras, "core", "dev", "uv"}
     assert set(MODULES) == set(extras)
+    for extra in ("data-sql", "spark"):
+        included = [name for item in extras[extra] for name in re.findall(r"modelship\[(.*)\]", item)]
+        for name in included[0].split(","):
+            assert set(MODULES[name]) <= set(MODULES[extra]), f"{extra} is not at hand without {name}"
     for extra, wanted in {**extras, "core": project["dependencies"]}.items():
         names = {re.split(r"[\[<>=]", name)[0].lower().replace(".", "-").replace("_", "-") for name in wanted}
         assert names - {"modelship"} <= _locked(ROOT / "requirements" / f"{extra}.txt"), extra
