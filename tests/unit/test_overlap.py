@@ -122,6 +122,10 @@ SAME = {
     ),
     "dates": ([date(2026, 1, 1), date(2026, 1, 2), None], [date(2026, 1, 1), date(2026, 1, 2), None]),
     "decimals": ([Decimal("1.50"), Decimal("2.25"), None], [Decimal("1.50"), Decimal("2.25"), None]),
+    "decimals of other scales": ([Decimal("1.50"), Decimal("2.20"), None], [Decimal("1.500"), Decimal("2.200"), None]),
+    "decimals and floats": ([Decimal("1.50"), Decimal("0.10"), None], [1.5, 0.1, None]),
+    "decimals and whole numbers": ([Decimal("1.00"), Decimal("20.00"), Decimal("0.00")], [1, 20, 0]),
+    "large whole numbers and floats": ([2**60, 2**62, 1], [2.0**60, 2.0**62, 1.0]),
     "lists": ([[1, 2], [], None], [[1, 2], [], None]),
     "bytes": ([b"a", b"", None], [b"a", b"", None]),
 }
@@ -131,6 +135,20 @@ SAME = {
 def test_values_are_compared_as_they_read(tmp_path: Path, first: Any, second: Any) -> None:
     found = overlap(tmp_path, pd.DataFrame({"x": first, "n": [7, 8, 9]}), pd.DataFrame({"x": second, "n": [7, 8, 9]}), None)
     assert found.by_content.tolist() == [0, 1, 2]
+
+
+OTHERS = {
+    "large whole numbers": ([2**60], [2**60 + 1]),
+    "large negative ones": ([-(2**60)], [-(2**60) + 1]),
+    "decimals of many digits": ([Decimal("12345678901234567.89")], [Decimal("12345678901234567.90")]),
+    "decimals of more digits": ([Decimal("1234567890123456789012345678901")], [Decimal("1234567890123456789012345678902")]),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), OTHERS.values(), ids=OTHERS)
+def test_values_that_a_float_does_not_tell_apart_differ(tmp_path: Path, first: Any, second: Any) -> None:
+    assert overlap(tmp_path, pd.DataFrame({"x": first}), pd.DataFrame({"x": second}), None).by_content.tolist() == []
+    assert overlap(tmp_path, pd.DataFrame({"x": first}), pd.DataFrame({"x": first}), None).by_content.tolist() == [0]
 
 
 def test_long_lists_that_differ_in_the_middle_differ(tmp_path: Path) -> None:

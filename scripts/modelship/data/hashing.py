@@ -5,6 +5,8 @@ Among n and m values a false match has a chance of nm / 2^64: less than one in a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from modelship.data.tables.reader import TableReader
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 _MISSING = 0x9E3779B97F4A7C15
 """The hash of what is missing; that of the number 0 is 0."""
+
+_EXACT = 2.0**53
+"""From here on floats leave out whole numbers."""
 
 _WIDEST = 2.0**63
 
@@ -66,12 +71,8 @@ def value_hashes(column: pd.Series[Any]) -> Hashes:
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     hashes: Hashes
     if column.dtype.kind in "biufM":
-        numbers = (
-            column.to_numpy(dtype="datetime64[us]").view(np.int64)
-            if column.dtype.kind == "M"
-            else column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0.0.
-        )
-        hashes = pd.util.hash_array(numbers)
+        is_time = column.dtype.kind == "M"
+        hashes = pd.util.hash_array(column.to_numpy(dtype="datetime64[us]").view(np.int64)) if is_time else _number_hashes(column)
         if column.hasnans:
             hashes[column.isna().to_numpy(dtype=bool)] = _MISSING
         return hashes
@@ -79,9 +80,45 @@ def value_hashes(column: pd.Series[Any]) -> Hashes:
         codes, values = pd.factorize(column)
     except TypeError:  # Lists
         codes, values = pd.factorize(column.map(_listed, na_action="ignore"))
-    texts = np.array([str(value) for value in values], dtype=object)
+    are_decimals = len(values) and all(isinstance(value, Decimal) for value in values)
+    different = _decimal_hashes(values) if are_decimals else _text_hashes([str(value) for value in values])
     # What is missing has the code -1.
-    hashes = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(_MISSING))[codes]
+    hashes = np.append(different, np.uint64(_MISSING))[codes]
+    return hashes
+
+
+def _text_hashes(texts: Sequence[str]) -> Hashes:
+    import numpy as np
+    import pandas as pd
+
+    hashes: Hashes = pd.util.hash_array(np.array(texts, dtype=object), categorize=False)
+    return hashes
+
+
+def _number_hashes(column: pd.Series[Any]) -> Hashes:
+    """(n,) Hashes of numbers by their value as floats, and of whole ones beyond those that floats tell apart by the value itself."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0  # -0.0 equals 0.0.
+    hashes: Hashes = pd.util.hash_array(numbers)
+    large = (np.abs(numbers) >= _EXACT) & (np.abs(numbers) < _WIDEST)
+    if large.any():
+        values = column.to_numpy()[large] if column.dtype.kind in "iu" else numbers[large]
+        hashes[large] = pd.util.hash_array(values.astype(np.int64)) ^ np.uint64(_MISSING)
+    return hashes
+
+
+def _decimal_hashes(values: Sequence[Decimal]) -> Hashes:
+    """(n,) Hashes of the floats that read the same, whatever a decimal's scale is; of the digits where no float does."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = [float(value) for value in values]
+    reads_the_same = [Decimal(repr(number)) == value for number, value in zip(numbers, values, strict=True)]
+    written = [f"{value:f}" for value in values]
+    digits = _text_hashes([text.rstrip("0").rstrip(".") if "." in text else text for text in written])
+    hashes: Hashes = np.where(reads_the_same, _number_hashes(pd.Series(numbers)), digits)
     return hashes
 
 
