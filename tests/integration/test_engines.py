@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psycopg
 import pytest
 import sqlalchemy
 from ruamel.yaml import YAML
@@ -128,7 +129,7 @@ def database(folder: Path, postgres: str) -> dict[str, str]:
     for name in ("train", "current"):
         pd.read_parquet(folder / f"{name}.parquet").to_sql(f"engines_{name}", engine, index=False, if_exists="replace")
     engine.dispose()
-    queries = {name: {"query": f"SELECT * FROM engines_{name} -- '100%'", "connection": "FLIGHTS"} for name in ("train", "current")}
+    queries = {name: {"query": f"SELECT * FROM engines_{name} -- 'all'", "connection": "FLIGHTS"} for name in ("train", "current")}
     configure(folder, queries["train"], queries["current"])
     return {"FLIGHTS": postgres}
 
@@ -207,6 +208,104 @@ def test_postgresql_samples_for_drift(folder: Path, database: dict[str, str]) ->
     }
     _, again = run(folder, "drift-report", "sql", database)
     assert again["columns"] == record["columns"]
+
+
+NAMES = (
+    "a b",
+    "a'b",
+    'a"b',
+    "a:b",
+    "a\\b",
+    "100%",
+    "select",
+    "; DROP TABLE x; --",
+    "<script>alert(1)</script>",
+    "Temp",
+    "temp",
+    "::error::",
+)
+
+
+@pytest.fixture
+def hostile(folder: Path) -> Path:
+    """Columns of hostile names, and no key. Every third value of every column is below zero."""
+    values = [row % 20 if row % 3 else -(row % 20) - 1 for row in range(60)]
+    table = pd.DataFrame({name: [value + place for value in values] for place, name in enumerate(NAMES)})
+    table.to_parquet(folder / "train.parquet", index=False)
+    (table + 1).to_parquet(folder / "current.parquet", index=False)
+    wanted = [{"expect_column_values_to_be_between": {"column": name, "min_value": 0}} for name in NAMES]
+    wanted += [{"expect_column_mean_to_be_between": {"column": name, "min_value": 0}} for name in NAMES]
+    with (folder / "expectations.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(wanted, file)
+    without_key(folder, "train.parquet", "current.parquet")
+    return folder
+
+
+def without_key(folder: Path, reference: Any, current: Any) -> None:
+    data = {"reference": reference, "current": current, "expectations": "expectations.yaml"}
+    with (folder / "modelship.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump({"model": "flights", "data": data}, file)
+
+
+def without_rows(record: Mapping[str, Any]) -> list[Any]:
+    """What a record says, less the rows and values that it shows: without a key rows have numbers in memory alone, and any will do."""
+    for table in record["tables"]:
+        for entry in table["expectations"]:
+            entry["sample-keys"], entry["observed"] = [], entry["observed"].partition(" do not: ")[0]
+    return found(record)
+
+
+def test_spark_takes_hostile_names_and_tables_without_a_key(hostile: Path) -> None:
+    _, expected = run(hostile, "validate", "pandas")
+    status, record = run(hostile, "validate", "spark")
+    assert (status, without_rows(record)) == (1, without_rows(expected))
+    status, record = run(hostile, "drift-report", "spark")
+    assert (status, {column["column"] for column in record["columns"]}) == (0, set(NAMES))
+
+
+def test_postgresql_takes_hostile_names_and_tables_without_a_key(hostile: Path, postgres: str) -> None:
+    _, expected = run(hostile, "validate", "pandas")
+    columns = ", ".join('"' + name.replace('"', '""') + '" bigint' for name in NAMES)
+    with psycopg.connect(postgres) as connection:
+        for name in ("train", "current"):
+            connection.execute(f"CREATE TABLE hostile_{name} ({columns})".encode())
+            with connection.cursor().copy(f"COPY hostile_{name} FROM STDIN".encode()) as copy:
+                for row in pd.read_parquet(hostile / f"{name}.parquet").itertuples(index=False):
+                    copy.write_row([int(value) for value in row])
+    queries = [{"query": f"SELECT * FROM hostile_{name}", "connection": "FLIGHTS"} for name in ("train", "current")]
+    without_key(hostile, *queries)
+    status, record = run(hostile, "validate", "sql", {"FLIGHTS": postgres})
+    for table, query in zip(expected["tables"], record["tables"], strict=True):
+        table["path"] = query["path"]
+    assert (status, without_rows(record)) == (1, without_rows(expected))
+    status, record = run(hostile, "drift-report", "sql", {"FLIGHTS": postgres})
+    assert (status, {column["column"] for column in record["columns"]}) == (0, set(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELECT 1 AS x WHERE '100%' <> 'b'", "`%` in the query on `FLIGHTS` is doubled"),
+        (r"SELECT 1 AS x WHERE 'a\:b' <> 'b'", "`:b` in the query on `FLIGHTS` is a parameter"),
+        ('SELECT 1 AS x, 2 AS "a :$b"', "`:$b` in the query on `FLIGHTS` is a parameter"),
+    ],
+)
+def test_a_query_that_would_be_another_one_is_bad_input(query: str, told: str, folder: Path, postgres: str) -> None:
+    without_key(folder, {"query": query, "connection": "FLIGHTS"}, {"query": query, "connection": "FLIGHTS"})
+    (folder / "expectations.yaml").write_text("- expect_column_values_to_be_between: {column: x, min_value: 0}\n", encoding="utf-8")
+    status, record = run(folder, "validate", "sql", {"FLIGHTS": postgres})
+    assert status == 2
+    assert told in record["problems"][0]["message"]
+
+
+def test_a_condition_that_leaves_no_row_checks_nothing_in_a_database(folder: Path, database: dict[str, str]) -> None:
+    nowhere = {**JFK, "parameter": "XYZ"}
+    with (folder / "expectations.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump([{"expect_column_values_to_be_between": {"column": "temp", "max_value": 70, "row_condition": nowhere}}], file)
+    status, record = run(folder, "validate", "sql", database)
+    assert (status, record["problems"]) == (1, [])
+    told = {entry["observed"] for table in record["tables"] for entry in table["expectations"] if entry["column"] == "temp"}
+    assert told == {"nothing was checked: the row condition leaves no value"}
 
 
 @pytest.mark.parametrize("engine", ["spark", "sql"])

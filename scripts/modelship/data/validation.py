@@ -225,7 +225,8 @@ class Expectations:
             if _POSITION in meta:
                 outcomes[meta[_POSITION]] = outcome
             elif "element_count" in outcome.result:
-                subjects[meta[_SUBJECT_OF]] = outcome.result["element_count"] - outcome.result["unexpected_count"]
+                # A database's sum of no rows is null.
+                subjects[meta[_SUBJECT_OF]] = (outcome.result["element_count"] or 0) - (outcome.result["unexpected_count"] or 0)
             elif "observed_value" in outcome.result:
                 subjects[meta[_SUBJECT_OF]] = int(outcome.result["observed_value"])
         return outcomes, subjects
@@ -414,7 +415,7 @@ def _nothing_checked(spec: ExpectationSpec, result: Mapping[str, Any], subjects:
 
 
 def _checked(result: Mapping[str, Any]) -> int:
-    return int(result["element_count"] - (result.get("missing_count") or 0))
+    return int((result["element_count"] or 0) - (result.get("missing_count") or 0))
 
 
 def _observed(spec: ExpectationSpec, result: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FETCHED_AT_ONCE = 16_384
 
-_PARAMETER = re.compile(r"(?<![:\w\\]):\w+")
+_PARAMETER = re.compile(r"(?<![:\w]):[\w$]+")
 """What SQLAlchemy takes for a parameter wherever it stands."""
 
 _INTEGERS, _FLOATS, _TRUTH_VALUES, _TEXTS = (20, 21, 23), (700, 701, 1700), (16,), (18, 19, 25, 1042, 1043)
@@ -97,6 +97,11 @@ class PostgresQuery:
     def batch(self, data_sources: Any) -> Any:
         """The query, which Great Expectations takes as one that begins with SELECT. Raises BadInput for a parameter."""
         query = self._plain()
+        if "%" in self._query.query:
+            raise bad_input(
+                f"`%` in the query on `{self._query.connection}` is doubled by Great Expectations, which then checks other rows.",
+                "Put the query into a view of the database.",
+            )
         parameter = _PARAMETER.search(query)
         if parameter:
             raise bad_input(
@@ -154,7 +159,9 @@ def _arrow_type(number: int) -> pa.DataType:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    quoted = '"' + name.replace('"', '""') + '"'
+    # Great Expectations doubles what the driver would take for a parameter.
+    return "U&" + quoted.replace("\\", "\\\\").replace("%", "\\0025") if "%" in name else quoted
 
 
 def _escaped(sql: str) -> str:

@@ -65,6 +65,7 @@ def session() -> Any:
     try:
         found = builder.getOrCreate()
         found.conf.set("spark.sql.session.timeZone", "UTC")
+        found.conf.set("spark.sql.caseSensitive", "true")  # `Temp` and `temp` are two columns to every other reader.
     except Exception as error:
         said = re.sub(r"\s+", " ", str(error)).strip()[:300].rstrip(".")
         remedy = "Spark needs Java 17 or newer: set JAVA_HOME, in a workflow with actions/setup-java. Is a remote session reachable?"
