@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,21 +220,24 @@ NAMES = (
     "select",
     "; DROP TABLE x; --",
     "<script>alert(1)</script>",
-    "Temp",
-    "temp",
     "::error::",
 )
 
 
 @pytest.fixture
 def hostile(folder: Path) -> Path:
-    """Columns of hostile names, and no key. Every third value of every column is below zero."""
+    """Columns of hostile names, and no key."""
+    return with_columns(folder, NAMES)
+
+
+def with_columns(folder: Path, names: Sequence[str]) -> Path:
+    """Tables of columns so named, without a key. Some values of each are below zero, in each column others."""
     values = [row % 20 if row % 3 else -(row % 20) - 1 for row in range(60)]
-    table = pd.DataFrame({name: [value + place for value in values] for place, name in enumerate(NAMES)})
+    table = pd.DataFrame({name: [value + place for value in values] for place, name in enumerate(names)})
     table.to_parquet(folder / "train.parquet", index=False)
     (table + 1).to_parquet(folder / "current.parquet", index=False)
-    wanted = [{"expect_column_values_to_be_between": {"column": name, "min_value": 0}} for name in NAMES]
-    wanted += [{"expect_column_mean_to_be_between": {"column": name, "min_value": 0}} for name in NAMES]
+    wanted = [{"expect_column_values_to_be_between": {"column": name, "min_value": 0}} for name in names]
+    wanted += [{"expect_column_mean_to_be_between": {"column": name, "min_value": 0}} for name in names]
     with (folder / "expectations.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(wanted, file)
     without_key(folder, "train.parquet", "current.parquet")
@@ -255,12 +258,14 @@ def without_rows(record: Mapping[str, Any]) -> list[Any]:
     return found(record)
 
 
-def test_spark_takes_hostile_names_and_tables_without_a_key(hostile: Path) -> None:
-    _, expected = run(hostile, "validate", "pandas")
-    status, record = run(hostile, "validate", "spark")
+def test_spark_takes_hostile_names_and_tables_without_a_key(folder: Path) -> None:
+    names = (*NAMES, "Temp", "temp")
+    with_columns(folder, names)
+    _, expected = run(folder, "validate", "pandas")
+    status, record = run(folder, "validate", "spark")
     assert (status, without_rows(record)) == (1, without_rows(expected))
-    status, record = run(hostile, "drift-report", "spark")
-    assert (status, {column["column"] for column in record["columns"]}) == (0, set(NAMES))
+    status, record = run(folder, "drift-report", "spark")
+    assert (status, {column["column"] for column in record["columns"]}) == (0, set(names))
 
 
 def test_postgresql_takes_hostile_names_and_tables_without_a_key(hostile: Path, postgres: str) -> None:
@@ -287,6 +292,7 @@ def test_postgresql_takes_hostile_names_and_tables_without_a_key(hostile: Path, 
     [
         ("SELECT 1 AS x WHERE '100%' <> 'b'", "`%` in the query on `FLIGHTS` is doubled"),
         (r"SELECT 1 AS x WHERE 'a\:b' <> 'b'", "`:b` in the query on `FLIGHTS` is a parameter"),
+        ('SELECT 1 AS x, -1 AS "X"', "are one column to Great Expectations"),
         ('SELECT 1 AS x, 2 AS "a :$b"', "`:$b` in the query on `FLIGHTS` is a parameter"),
     ],
 )

@@ -97,6 +97,14 @@ class PostgresQuery:
     def batch(self, data_sources: Any) -> Any:
         """The query, which Great Expectations takes as one that begins with SELECT. Raises BadInput for a parameter."""
         query = self._plain()
+        alike = {name.lower(): name for name in self.columns()}
+        other = next((name for name in self.columns() if alike[name.lower()] != name), None)
+        if other is not None:
+            raise bad_input(
+                f"`{other[:80]}` and `{alike[other.lower()][:80]}` in the query on `{self._query.connection}` are one column to Great "
+                "Expectations, which checks either.",
+                "Give one of them another name with AS.",
+            )
         if "%" in self._query.query:
             raise bad_input(
                 f"`%` in the query on `{self._query.connection}` is doubled by Great Expectations, which then checks other rows.",
