@@ -76,7 +76,7 @@ def checked(folder: Path, columns: dict[str, object], *entries: tuple[str, dict[
 
 
 def test_every_expectation_is_shown(tmp_path: Path) -> None:
-    more = {"id_less": COLUMNS["id"][::-1], "date_less": pa.array(range(6, 0, -1), pa.timestamp("s"))}
+    more = {"id_less": COLUMNS["id"][::-1], "date_less": pa.array(range(6, 0, -1), pa.timestamp("s")), "low_again": COLUMNS["low"]}
     entries = [(name, dict(arguments)) for name, case in CASES.items() for arguments in (case.holds, case.fails)]
     result = checked(tmp_path, {**COLUMNS, **more}, *entries)
     page = Parsed(build([result]).decode())

@@ -82,7 +82,7 @@ CASES = {
     "expect_column_pair_values_a_to_be_greater_than_b": Case(
         two("high", "low", or_equal=True), two("high", "low"), "5 of 6 (83.3%) do not", rows=5
     ),
-    "expect_column_pair_values_to_be_equal": Case(two("low", "low"), two("low", "high"), "1 of 6 (16.7%) do not", rows=1),
+    "expect_column_pair_values_to_be_equal": Case(two("low", "low_again"), two("low", "high"), "1 of 6 (16.7%) do not", rows=1),
     "expect_column_pair_values_to_be_in_set": Case(
         two("letter", "low", value_pairs_set=[["a", 1], ["b", 2], ["c", 3], ["a", 4], ["b", 5]]),
         two("letter", "low", value_pairs_set=[["a", 1], ["b", 2]]),
@@ -151,14 +151,14 @@ CASES = {
     "expect_multicolumn_sum_to_equal": Case(
         columns("id", "id_less", sum_total=7), columns("low", "high", sum_total=2), "5 of 6", rows=5
     ),
-    "expect_multicolumn_values_to_be_equal": Case(columns("low", "low"), columns("low", "high"), "1 of 6", rows=1),
+    "expect_multicolumn_values_to_be_equal": Case(columns("low", "low_again"), columns("low", "high"), "1 of 6", rows=1),
     "expect_select_column_values_to_be_unique_within_record": Case(
         columns("letter", "pair"), columns("low", "high"), "5 of 6", rows=5
     ),
-    "expect_table_column_count_to_be_between": Case({"max_value": 11}, {"max_value": 10}, "11"),
-    "expect_table_column_count_to_equal": Case({"value": 11}, {"value": 1}, "11"),
+    "expect_table_column_count_to_be_between": Case({"max_value": 12}, {"max_value": 10}, "12"),
+    "expect_table_column_count_to_equal": Case({"value": 12}, {"value": 1}, "12"),
     "expect_table_columns_to_match_ordered_list": Case(
-        columns(*COLUMNS, "id_less", "date_less"), columns("id"), "id, low, high, letter"
+        columns(*COLUMNS, "id_less", "date_less", "low_again"), columns("id"), "id, low, high, letter"
     ),
     "expect_table_columns_to_match_set": Case(
         {"column_set": [*COLUMNS, "id_less"], "exact_match": False}, {"column_set": ["id", "extra"]}, "missing: extra"
@@ -185,7 +185,7 @@ IN_A_DATABASE = {
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     path = tmp_path_factory.mktemp("table") / "table.parquet"
-    less = {"id_less": COLUMNS["id"][::-1], "date_less": pd.date_range("2013-01-01", periods=6)[::-1]}
+    less = {"id_less": COLUMNS["id"][::-1], "date_less": pd.date_range("2013-01-01", periods=6)[::-1], "low_again": COLUMNS["low"]}
     pd.DataFrame({**COLUMNS, **less}).to_parquet(path)
     return Table(role="current", path=path.name, reader=open_table(path.name, path.parent), key="id")
 
