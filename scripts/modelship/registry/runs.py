@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from modelship.core.errors import ModelshipError, bad_input, did_you_mean, infrastructure
+from modelship.core.errors import bad_input, did_you_mean
 from modelship.core.metrics import Metrics, why_not_a_metric
 from modelship.core.prediction_files import MAX_BYTES, SUFFIXES
 from modelship.core.records import Scalar
 from modelship.core.scratch import scratch_folder
 from modelship.registry.names import mlflow_name
+from modelship.registry.server import answering
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,12 +63,12 @@ class Runs:
 
     def check(self) -> None:
         """Ask the server something small, so that a wrong address shows before hours of training."""
-        with _answering(self.tracking_uri):
+        with answering(self.tracking_uri):
             self._client.search_experiments(max_results=1)
 
     def get(self, run_id: str) -> Run | None:
         """The run of that id, or None."""
-        with _answering(self.tracking_uri, absent_is_none=True):
+        with answering(self.tracking_uri, absent_is_none=True):
             return _run(self._client.get_run(run_id))
         return None
 
@@ -80,7 +80,7 @@ class Runs:
 
     def champion(self, name: str) -> tuple[str, Run] | None:
         """Version and run behind the alias `champion` of a registered model, or None."""
-        with _answering(self.tracking_uri, absent_is_none=True):
+        with answering(self.tracking_uri, absent_is_none=True):
             version = self._client.get_model_version_by_alias(name, "champion")
             return str(version.version), _run(self._client.get_run(version.run_id))
         return None
@@ -90,7 +90,7 @@ class Runs:
 
         Raises BadInput for a run with more than one, and for more than 512 MiB.
         """
-        with _answering(self.tracking_uri):
+        with answering(self.tracking_uri):
             listed = {
                 posixpath.basename(file.path): file for file in self._client.list_artifacts(run_id, ARTIFACTS) if not file.is_dir
             }
@@ -105,7 +105,7 @@ class Runs:
 
     def fetch_model_of_version(self, name: str, version: str, folder: str) -> str | None:
         """Download the model of a registered version into `folder`. Its path, or None when the version has no files."""
-        with _answering(self.tracking_uri, absent_is_none=True):
+        with answering(self.tracking_uri, absent_is_none=True):
             return self._download(self._client.get_model_version_download_uri(name, version), folder, f"{name} v{version}")
         return None
 
@@ -114,7 +114,7 @@ class Runs:
 
         Raises BadInput for a run with several models of other names.
         """
-        with _answering(self.tracking_uri, absent_is_none=True):
+        with answering(self.tracking_uri, absent_is_none=True):
             found = self._models(run_id)
             if name not in found and len(found) > 1:
                 names = ", ".join(f"`{known}`" for known in sorted(found)[:8])
@@ -129,7 +129,7 @@ class Runs:
         Its path; a path of this machine stays where it is. Raises BadInput for a run or a dataset that is not there, for several of
         them without a name, and for a source that is no file.
         """
-        with _answering(self.tracking_uri, absent_is_none=True):
+        with answering(self.tracking_uri, absent_is_none=True):
             run = self._client.get_run(run_id)
             return _download_source(_dataset(run, run_id, name), folder)
         raise bad_input(f"MLflow knows no run `{run_id}`.", "Is the tracking URI right?")
@@ -151,7 +151,7 @@ class Runs:
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        with _answering(self.tracking_uri):
+        with answering(self.tracking_uri):
             found = self._search(f"tags.`{TAG_KEY}` = '{key}'")
             run = found[0] if found else self._create(experiment, key)
             run_id: str = run.info.run_id
@@ -217,7 +217,7 @@ class Runs:
         return self._client.create_run(experiment_id, tags={TAG_KEY: key})
 
     def _search(self, filter_string: str) -> list[Any]:
-        with _answering(self.tracking_uri):
+        with answering(self.tracking_uri):
             experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
             return list(self._client.search_runs(experiments, filter_string, max_results=1, order_by=["attributes.start_time DESC"]))
         return []
@@ -296,41 +296,3 @@ def _check_size(size: int, files: int, name: str) -> None:
         raise bad_input(
             f"{name} has {files:,} files of {size / 1e6:,.0f} MB.", f"At most {MAX_BYTES // 1024 // 1024} MiB are fetched."
         )
-
-
-class _answering:  # noqa: N801 - reads as a phrase after `with`
-    """Turns MLflow's errors into ours; with `absent_is_none`, swallows "does not exist"."""
-
-    def __init__(self, uri: str, *, absent_is_none: bool = False) -> None:
-        self.uri = uri
-        self.absent_is_none = absent_is_none
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
-        if error is None or isinstance(error, ModelshipError):
-            return False
-        from mlflow.exceptions import MlflowException
-
-        host = urlsplit(self.uri).hostname or self.uri
-        if isinstance(error, ImportError):
-            # Artifacts that a client reads from a cloud itself need that cloud's library.
-            remedy = "Let the server pass artifacts on: `mlflow server --serve-artifacts`."
-            raise infrastructure(f"artifacts of the MLflow server at {host} cannot be read: {_reason(error)}.", remedy) from None
-        if isinstance(error, OSError):
-            raise infrastructure(f"artifacts of the MLflow server at {host} could not be moved: {_reason(error)}.") from None
-        if not isinstance(error, MlflowException):
-            return False
-        absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-        if absent and self.absent_is_none:
-            return True
-        if error.error_code == "INVALID_PARAMETER_VALUE":
-            raise infrastructure(f"the MLflow server at {host} refused: {_reason(error)}.") from None
-        raise infrastructure(f"the MLflow server at {host} did not answer: {_reason(error)}.", "Is the tracking URI right?") from None
-
-
-def _reason(error: Exception) -> str:
-    """What MLflow says, without a password in the address, and without the chain of exceptions behind it."""
-    said = str(error).partition(" with exception ")[0]
-    return re.sub(r"//[^\s/]*@", "//", said)[:300].rstrip(".")
