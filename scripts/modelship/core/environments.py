@@ -28,6 +28,7 @@ MODULES = {
     "dvc-ssh": ("dvc_ssh",),
     "gate": ("pyarrow",),
     "github": ("github",),
+    "register": ("skops",),
     "registry": ("mlflow",),
     "spark": (*_DATA, "pyspark"),
     "sql": _SQL,
