@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelship.core.config import Config, Limit, LoadedConfig, json_schema, load_config, parse_config, share_of
+from modelship.core.config import Config, Limit, LoadedConfig, bytes_of, json_schema, load_config, parse_config, share_of
 from modelship.core.errors import BadInput, Problem
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -299,3 +299,10 @@ def test_limits_are_finite(value: float) -> None:
 def test_shares_are_numbers_or_percent() -> None:
     assert share_of("1%") == pytest.approx(0.01)
     assert share_of(0.05) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("500B", 500), ("1.5kB", 1500), ("50MB", 50_000_000), ("2GiB", 2 * 2**30), ("1KiB", 1024)]
+)
+def test_sizes(text: str, number: int) -> None:
+    assert bytes_of(text) == number

@@ -56,6 +56,15 @@ def share_of(value: float | str) -> float:
     return float(value.rstrip("%")) / 100 if isinstance(value, str) else value
 
 
+SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def bytes_of(size: str) -> int:
+    """A `Size` in bytes."""
+    number = size.rstrip("BkKMGi")
+    return round(float(number) * SIZE_UNITS[size[len(number) :]])
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     pass
 
@@ -375,10 +384,27 @@ class Gate(_Section, frozen=True, kw_only=True):
     ] = "maintain"
 
 
+ModelFormat = Literal["skops", "onnx", "safetensors", "xgboost", "lightgbm", "catboost", "numpy"]
+"""Formats that hold data alone: reading them runs nothing that the file brings."""
+
+
 class Registry(_Section, frozen=True, kw_only=True):
-    """The model in MLflow's registry."""
+    """The model in MLflow's registry, and what it may be made of."""
 
     name: Annotated[Name, Meta(description="The registered model's name; `model` without it.")] | None = None
+    formats: Annotated[
+        tuple[ModelFormat, ...], Meta(min_length=1, description="The formats that a model's files may have beside plain text.")
+    ] = ("skops", "onnx", "safetensors", "xgboost", "lightgbm", "catboost", "numpy")
+    trusted_types: Annotated[
+        tuple[str, ...], Meta(description="Further types that a skops file may hold, once somebody has looked them up.")
+    ] = ()
+    allow_pickle: Annotated[
+        bool, Meta(description="Whether pickles may be registered (cloudpickle, joblib, PyTorch): loading one runs what it says.")
+    ] = False
+    allow_code: Annotated[bool, Meta(description="Whether a model may bring code of its own, or be loaded by code of the team.")] = (
+        False
+    )
+    max_model_size: Annotated[Size, Meta(description="How large the model folder may be.")] = "500MB"
 
 
 class Config(_Section, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelship.core import workflow
-from modelship.core.config import LoadedConfig, share_of
+from modelship.core.config import SIZE_UNITS, LoadedConfig, bytes_of, share_of
 from modelship.core.errors import BadInput, Problem, bad_input
 from modelship.core.records import DataFile, EvaluateRecord, FunctionMetric, LatencyMeasured, ModelCheck, ScoredModel, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
@@ -31,7 +31,6 @@ _RUN = "import sys; sys.path.append(sys.argv[1]); from modelship_scoring.run imp
 """The team's own modules come first, as for any command that it runs in its folder."""
 
 _TIME_UNITS = {"s": 1, "m": 60, "h": 3600}
-_SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _FILES = tuple(f"evaluate-{role}.{suffix}" for role in ("baseline", "candidate") for suffix in ("parquet", "csv"))
 _TIMED = ("single-row", "batch")
 _ALWAYS_CHECKED = {"finite", "same answers twice"}
@@ -206,11 +205,6 @@ def _seconds(duration: str) -> float:
 
 def _milliseconds(duration: str) -> float:
     return float(duration[:-2]) if duration.endswith("ms") else float(duration[:-1]) * 1000
-
-
-def _bytes(size: str) -> float:
-    number = size.rstrip("BkKMGi")
-    return float(number) * _SIZE_UNITS[size[len(number) :]]
 
 
 def _forget(run_directory: RunDirectory) -> None:
@@ -415,14 +409,14 @@ def _size_check(plan: _Plan, size: int) -> ModelCheck:
     limit = plan.loaded.config.evaluate.max_model_size
     if limit is None:
         return ModelCheck(name="model size", holds=True, severity="info", observed=_shown_bytes(size))
-    return ModelCheck(name="model size", holds=size <= _bytes(limit), observed=_shown_bytes(size), limit=f"at most {limit}")
+    return ModelCheck(name="model size", holds=size <= bytes_of(limit), observed=_shown_bytes(size), limit=f"at most {limit}")
 
 
 def _shown_bytes(size: int) -> str:
     """`812 B`, `4.2 kB`, `18.3 MB`."""
     for unit in ("GB", "MB", "kB"):
-        if size >= _SIZE_UNITS[unit]:
-            return f"{size / _SIZE_UNITS[unit]:.1f} {unit}"
+        if size >= SIZE_UNITS[unit]:
+            return f"{size / SIZE_UNITS[unit]:.1f} {unit}"
     return f"{size} B"
 
 
