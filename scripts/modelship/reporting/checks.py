@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from modelship.core.errors import Problem
-from modelship.core.records import RECORDS, AnyRecord, MetricGateRecord
+from modelship.core.records import RECORDS, AnyRecord, MetricGateRecord, Record
 from modelship.core.words import counted
 from modelship.reporting.blocks import Light
 from modelship.reporting.inline import Code, Line, line, prose
@@ -127,3 +127,12 @@ _REASONS: dict[Ending, str] = {
     "missing": "{} left no record",
     "distrusted": "the record of {} cannot be trusted",
 }
+
+
+R = TypeVar("R", bound=Record)
+
+
+def record_of(records: Mapping[str, Found], name: str, kind: type[R]) -> R | None:
+    """The record of a command, or None where it left none that can be trusted."""
+    record = records.get(name)
+    return record if isinstance(record, kind) else None

@@ -75,6 +75,15 @@ def render(report: Report, limit: int = MAX_CHARACTERS) -> str:
     return _assembled(report, _opening(report, _TIGHT), (), sections)
 
 
+def render_document(title: str, sections: Sequence[Section]) -> str:
+    """A document of its own: a title, and every section under a heading, nothing folded."""
+    parts = [f"# {escape.text(title, _TITLE_LIMIT)}"]
+    for section in sections:
+        parts.append(f"## {escape.text(plain(section.title))}")
+        parts += [_block(block, _LIMITS[0]) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
 def _opening(report: Report, limits: _Limits) -> list[str]:
     """What is always seen."""
     parts = [f"## {report.icon} {escape.text(report.title, _TITLE_LIMIT)}"]

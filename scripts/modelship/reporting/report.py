@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from modelship import __version__
 from modelship.core.records import (
@@ -20,7 +20,7 @@ from modelship.core.records import (
 )
 from modelship.reporting import drift, gate_sections, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
-from modelship.reporting.checks import Check, Found, first_blocking, run_checks
+from modelship.reporting.checks import Check, Found, first_blocking, record_of, run_checks
 from modelship.reporting.embedded import EmbeddedPage
 from modelship.reporting.headlines import cause, doubts, headline
 from modelship.reporting.inline import Code, Line, line, prose
@@ -133,10 +133,10 @@ def describe(record: AnyRecord) -> Description:
 def _sections(
     records: Mapping[str, Found], metrics: MetricTable | None, checks: Sequence[Check], blocking: Check | None
 ) -> tuple[Section, ...]:
-    pulled, validated = _of(records, "dvc-pull", DvcPullRecord), _of(records, "validate", ValidateRecord)
-    trained, judged = _of(records, "train", TrainRecord), _of(records, "metric-gate", MetricGateRecord)
-    evaluated = _of(records, "evaluate", EvaluateRecord)
-    compared = _of(records, "drift-report", DriftReportRecord)
+    pulled, validated = record_of(records, "dvc-pull", DvcPullRecord), record_of(records, "validate", ValidateRecord)
+    trained, judged = record_of(records, "train", TrainRecord), record_of(records, "metric-gate", MetricGateRecord)
+    evaluated = record_of(records, "evaluate", EvaluateRecord)
+    compared = record_of(records, "drift-report", DriftReportRecord)
     guilty = blocking.name if blocking else ""
     candidates = (
         sections.problems(records, checks),
@@ -168,8 +168,8 @@ def _sections(
 
 def _notices(records: Mapping[str, Found]) -> tuple[Notice, ...]:
     """What a reader must know before the details; the gate's come first, because they touch the rules."""
-    gate = _of(records, "metric-gate", MetricGateRecord)
-    train = _of(records, "train", TrainRecord)
+    gate = record_of(records, "metric-gate", MetricGateRecord)
+    train = record_of(records, "train", TrainRecord)
     notices = list(gate_sections.judge_notices(gate))
     for record in (gate, train, *records.values()):
         if isinstance(record, Record):
@@ -193,11 +193,3 @@ def _nothing_checked(model: str, facts: Facts) -> Report:
         sections=(),
         facts=facts,
     )
-
-
-R = TypeVar("R", bound=Record)
-
-
-def _of(records: Mapping[str, Found], name: str, kind: type[R]) -> R | None:
-    record = records.get(name)
-    return record if isinstance(record, kind) else None
