@@ -8,12 +8,11 @@ that sees entry n sees all before it.) Aliases can be overwritten by anybody at 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,10 +20,7 @@ from modelship.core import workflow
 from modelship.core.errors import bad_input, infrastructure
 from modelship.core.words import clean
 from modelship.deployment.ledger import Action, Entry, Refusal, State, fold, why_not
-from modelship.registry.server import patiently
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from modelship.registry.server import connect, patiently
 
 TAG_FORMAT = "modelship.ledger"
 """Marks a version as an entry, and says how the entry is written."""
@@ -69,16 +65,10 @@ class Log:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # MLflow repeats a create by itself after a lost answer. Here everything is repeated by `patiently`, which looks first.
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient
-
         self.model = model
         self.name = f"{model}.deployments"
         self._uri = tracking_uri
-        self._client: MlflowClient = MlflowClient(tracking_uri=tracking_uri)
+        self._client = connect(tracking_uri)
         self._sleep = sleep
         self._clock = clock
 

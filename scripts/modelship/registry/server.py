@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from modelship.core import workflow
 from modelship.core.errors import ModelshipError, infrastructure
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds, at most, before the second to the sixth attempt."""
@@ -30,6 +34,19 @@ _ANSWERS = frozenset(
     }
 )
 """MLflow's error codes that asking again does not change. After any other the server may have done what it was asked, or not."""
+
+_NOT_LET_IN = frozenset({"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client that asks once: MLflow repeats a create by itself after a lost answer, `patiently` looks first."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
 class answering:  # noqa: N801 - reads as a phrase after `with`
@@ -52,6 +69,9 @@ class answering:  # noqa: N801 - reads as a phrase after `with`
             # Artifacts that a client reads from a cloud itself need that cloud's library.
             remedy = "Let the server pass artifacts on: `mlflow server --serve-artifacts`."
             raise infrastructure(f"artifacts of the MLflow server at {host} cannot be read: {reason(error)}.", remedy) from None
+        if _status(error) in (401, 403) or getattr(error, "error_code", "") in _NOT_LET_IN:
+            remedy = "Is the token, or the user and the password, that MLflow's variables hold still valid, and may it do this?"
+            raise infrastructure(f"the MLflow server at {host} does not let this in: {reason(error)}.", remedy) from None
         if isinstance(error, OSError):
             raise infrastructure(f"artifacts of the MLflow server at {host} could not be moved: {reason(error)}.") from None
         if not isinstance(error, MlflowException):
@@ -64,7 +84,18 @@ class answering:  # noqa: N801 - reads as a phrase after `with`
         raise infrastructure(f"the MLflow server at {host} did not answer: {reason(error)}.", "Is the tracking URI right?") from None
 
 
-def reason(error: Exception) -> str:
+def _status(error: BaseException) -> int | None:
+    """The status of the answer that `requests` raised for; artifacts are moved without MLflow's own errors."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether asking again would get the same answer. After any other error the server may have done what it was asked, or not."""
+    status = _status(error)
+    return getattr(error, "error_code", None) in _ANSWERS or (status is not None and 400 <= status < 500 and status not in (408, 429))
+
+
+def reason(error: BaseException) -> str:
     """What MLflow says, without a password in the address, and without the chain of exceptions behind it."""
     said = str(error).partition(" with exception ")[0]
     return re.sub(r"//[^\s/]*@", "//", said)[:300].rstrip(".")
@@ -77,13 +108,14 @@ def patiently(action: Callable[[], T], uri: str, sleep: Callable[[float], None] 
     after a search. MLflow's own repetitions, which know nothing of that, are to be off.
     """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     with answering(uri):
         for pause in PAUSES:
             try:
                 return action()
-            except MlflowException as error:
-                if error.error_code in _ANSWERS:
+            except (MlflowException, RequestException) as error:
+                if is_final(error):
                     raise
                 # Many that failed together do not come back together.
                 wait = pause * random.uniform(0.5, 1)
