@@ -317,6 +317,9 @@ class EvaluateRecord(Record, frozen=True, kw_only=True, tag="evaluate/1"):
     """The current table, with its SHA-256."""
     rows: int | None = None
     candidate: ScoredModel | None = None
+    examples: DataFile | None = None
+    """Rows as a server gets them and the candidate's answers, in the run directory: what smoke tests ask."""
+    why_no_examples: Text = ""
     baseline: ScoredModel | None = None
     """None where no baseline model was at hand."""
     checks: tuple[ModelCheck, ...] = ()

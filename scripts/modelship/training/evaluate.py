@@ -18,9 +18,10 @@ import msgspec
 from modelship.core import workflow
 from modelship.core.config import SIZE_UNITS, LoadedConfig, bytes_of, share_of
 from modelship.core.errors import BadInput, Problem, bad_input
+from modelship.core.examples import EXAMPLES_NAME, MAX_EXAMPLES_BYTES, read_examples
 from modelship.core.records import DataFile, EvaluateRecord, FunctionMetric, LatencyMeasured, ModelCheck, ScoredModel, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
-from modelship.core.words import counted
+from modelship.core.words import clean, counted
 from modelship.training.interpreter import Interpreter, ask_interpreter
 from modelship.training.process import Finished, run_command, training_environment
 
@@ -31,7 +32,7 @@ _RUN = "import sys; sys.path.append(sys.argv[1]); from modelship_scoring.run imp
 """The team's own modules come first, as for any command that it runs in its folder."""
 
 _TIME_UNITS = {"s": 1, "m": 60, "h": 3600}
-_FILES = tuple(f"evaluate-{role}.{suffix}" for role in ("baseline", "candidate") for suffix in ("parquet", "csv"))
+_FILES = (*(f"evaluate-{role}.{suffix}" for role in ("baseline", "candidate") for suffix in ("parquet", "csv")), EXAMPLES_NAME)
 _TIMED = ("single-row", "batch")
 _ALWAYS_CHECKED = {"finite", "same answers twice"}
 _MOST_ANSWER_BYTES = 1024 * 1024
@@ -64,6 +65,7 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     checks: tuple[ModelCheck, ...] = ()
     latency: dict[str, LatencyMeasured] = {}
     functions: dict[str, FunctionMetric] = {}
+    why_no_examples: str = ""
 
 
 class _ScoringFailed(Exception):  # noqa: N818 - it is caught, not shown
@@ -293,6 +295,7 @@ def _score_all(plan: _Plan, scorer: _Scorer) -> EvaluateRecord:
     candidate, first = _score(plan, scorer, "candidate", plan.candidate)
     if set(first.latency) != set(_TIMED) or not {check.name for check in first.checks} >= _ALWAYS_CHECKED:
         raise _ScoringFailed(Problem("the candidate: its process left checks out.", "Does the model's code write the answer itself?"))
+    examples = _examples(plan, scorer, first)
     again, _ = scorer.run(
         "the candidate, scored again",
         "Evaluate: candidate, in another process",
@@ -314,6 +317,8 @@ def _score_all(plan: _Plan, scorer: _Scorer) -> EvaluateRecord:
         table=plan.table,
         rows=first.rows,
         candidate=candidate,
+        examples=examples,
+        why_no_examples=clean(first.why_no_examples, 300),
         baseline=baseline,
         checks=tuple(checks),
         latency=first.latency,
@@ -343,6 +348,21 @@ def _score(plan: _Plan, scorer: _Scorer, role: Literal["baseline", "candidate"],
         peak_memory_bytes=finished.peak_memory_bytes,
     )
     return scored, answer
+
+
+def _examples(plan: _Plan, scorer: _Scorer, answer: _Answer) -> DataFile | None:
+    """Put what the candidate would answer as a server into the run directory; None where there is nothing."""
+    if answer.why_no_examples:
+        return None
+    file = scorer.folder / EXAMPLES_NAME
+    if file.is_symlink() or not file.is_file():
+        raise _ScoringFailed(
+            Problem("the candidate: its process left examples out.", "Does the model's code write the answer itself?")
+        )
+    with file.open("rb") as opened:
+        raw = opened.read(MAX_EXAMPLES_BYTES + 1)
+    read_examples(raw, EXAMPLES_NAME)
+    return _data_file(plan.run_directory.keep(raw, EXAMPLES_NAME), f"files/{EXAMPLES_NAME}")
 
 
 def _model(plan: _Plan, path: Path) -> dict[str, Any]:

@@ -56,8 +56,8 @@ class MlflowModel:
         with blamed("loading the model"):
             import mlflow.pyfunc
 
-            self._pyfunc = mlflow.pyfunc.load_model(path, suppress_warnings=True)
-            schema = self._pyfunc.metadata.get_input_schema()
+            self.pyfunc = mlflow.pyfunc.load_model(path, suppress_warnings=True)
+            schema = self.pyfunc.metadata.get_input_schema()
         self._columns = rows.columns
         self._labels, self._positive = rows.labels, positive
         self.estimator = self._raw()
@@ -65,7 +65,7 @@ class MlflowModel:
 
     def _raw(self) -> Any:
         try:
-            return self._pyfunc.get_raw_model()
+            return self.pyfunc.get_raw_model()
         except Exception:  # The flavor has none, or this MLflow does not know the question.
             return None
 
@@ -102,7 +102,7 @@ class MlflowModel:
 
     def serve(self, rows: pd.DataFrame) -> object:
         """One call of MLflow's `predict`, signature and all."""
-        return self._pyfunc.predict(rows)
+        return self.pyfunc.predict(rows)
 
     def answer(self, rows: pd.DataFrame, name: str = "") -> Answers:
         """Predictions, and probabilities where the model gives any."""
@@ -118,7 +118,7 @@ class MlflowModel:
 
     def _predict(self, prepared: pd.DataFrame) -> Any:
         try:
-            return self._pyfunc.predict(prepared)
+            return self.pyfunc.predict(prepared)
         except Exception as error:
             # The signature refuses what the model itself may take; a check of its own tells of that.
             if "schema" not in str(error) or not hasattr(self.estimator, "predict"):
@@ -128,7 +128,7 @@ class MlflowModel:
     def refusal(self, prepared: pd.DataFrame) -> str:
         """Why a server that follows the signature would refuse these rows; empty where it would not."""
         try:
-            self._pyfunc.predict(prepared)
+            self.pyfunc.predict(prepared)
         except Exception as error:
             return " ".join(str(error).split())[:300]
         return ""

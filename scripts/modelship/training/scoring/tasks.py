@@ -28,6 +28,7 @@ from .folds import check_folds
 from .models import MlflowModel, Model, OwnModel
 from .own_metrics import OwnMetric, labelled, own_metric
 from .problems import RefusedError, blamed, find_function, say
+from .serving import examples
 from .tables import Columns, Rows, distinct, need_columns, plain, read_rows, read_table
 
 
@@ -62,8 +63,20 @@ def score(task: Mapping[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"rows": len(rows.truth), "seconds": round(seconds, 4)}
     if task["checks"]:
         result |= examine(model, rows, answers, task)
+        result["why-no-examples"] = write_examples(model, rows, Path(task["folder"]) / "examples.json")
     result["file"] = write_predictions(rows, answers, task)
     return result
+
+
+def write_examples(model: Model, rows: Rows, path: Path) -> str:
+    """Write what a smoke test asks a server for and expects of it. Returns why there is nothing to write; empty where there is."""
+    try:
+        found = examples(model, rows)
+    except RefusedError as error:
+        say(f"no examples: {error.message}")
+        return error.message.rstrip(".")[:300]
+    path.write_text(json.dumps(found, allow_nan=False), encoding="utf-8")
+    return ""
 
 
 def write_predictions(rows: Rows, answers: Answers, task: Mapping[str, Any]) -> str:
