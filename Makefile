@@ -10,7 +10,7 @@ PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could
 PYTEST = $(SCRATCH) $(PY) -m pytest
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11
-CAPABILITIES = data data-sql drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github register registry spark sql
+CAPABILITIES = data data-sql drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github register registry signing spark sql
 
 # Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
 CACHE = $(or $(MODELSHIP_CACHE),$(HOME)/.cache/modelship)

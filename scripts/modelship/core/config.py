@@ -388,6 +388,17 @@ ModelFormat = Literal["skops", "onnx", "safetensors", "xgboost", "lightgbm", "ca
 """Formats that hold data alone: reading them runs nothing that the file brings."""
 
 
+class Signing(_Section, frozen=True, kw_only=True):
+    """Signatures of model folders (OpenSSF model signing), made with a private key of the team's."""
+
+    public_key: Annotated[FilePath, Meta(description="The public key, a PEM file, that signatures are verified with.")] | None = None
+    required: Annotated[bool, Meta(description="Whether a model without a signature may be neither registered nor deployed.")] = False
+
+    def __post_init__(self) -> None:
+        if self.required and self.public_key is None:
+            raise ValueError("`required` needs `public-key`")
+
+
 class Registry(_Section, frozen=True, kw_only=True):
     """The model in MLflow's registry, and what it may be made of."""
 
@@ -405,6 +416,7 @@ class Registry(_Section, frozen=True, kw_only=True):
         False
     )
     max_model_size: Annotated[Size, Meta(description="How large the model folder may be.")] = "500MB"
+    signing: Annotated[Signing, Meta(description="How models are signed.")] = Signing()
 
 
 class Config(_Section, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ MODULES = {
     "github": ("github",),
     "register": ("skops",),
     "registry": ("mlflow",),
+    "signing": ("model_signing",),
     "spark": (*_DATA, "pyspark"),
     "sql": _SQL,
 }
