@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from modelship.core.errors import bad_input, did_you_mean
 from modelship.core.metrics import Metrics, why_not_a_metric
@@ -18,7 +17,7 @@ from modelship.core.prediction_files import MAX_BYTES, SUFFIXES
 from modelship.core.records import Scalar
 from modelship.core.scratch import scratch_folder
 from modelship.registry.names import mlflow_name
-from modelship.registry.server import answering
+from modelship.registry.server import answering, page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -149,37 +148,23 @@ class Runs:
         The run that the team's own code started during training (it carries the key, see `run_context`) is completed; without
         one a run is created. What the team logged itself stays. `files` become artifacts of these names, in our own folder.
         """
-        from mlflow.entities import Metric, Param, RunTag
-
         with answering(self.tracking_uri):
             found = self._search(f"tags.`{TAG_KEY}` = '{key}'")
             run = found[0] if found else self._create(experiment, key)
             run_id: str = run.info.run_id
-            now = int(datetime.now(UTC).timestamp() * 1000)
-            named_metrics = {mlflow_name(name): value for name, value in metrics.items()}
-            named_params = {mlflow_name(name): value for name, value in params.items()}
-            new_metrics = [Metric(name, value, now, 0) for name, value in named_metrics.items() if run.data.metrics.get(name) != value]
-            new_params = [Param(name, str(value)[:6000]) for name, value in named_params.items() if name not in run.data.params]
-            new_tags = [RunTag(name, value[:5000]) for name, value in {**tags, TAG_KEY: key}.items()]
-            for start in range(0, max(len(new_params), 1), _PARAMS_AT_ONCE):
-                self._client.log_batch(run_id, params=new_params[start : start + _PARAMS_AT_ONCE])
-            for start in range(0, max(len(new_metrics), 1), _METRICS_AT_ONCE):
-                self._client.log_batch(run_id, metrics=new_metrics[start : start + _METRICS_AT_ONCE])
+            log_values(self._client, run, metrics, params)
             for name, path in files.items():
-                self._client.log_artifact(run_id, str(_called(name, path)), ARTIFACTS)
+                self._client.log_artifact(run_id, str(called(name, path)), ARTIFACTS)
             # The tags that make a run a baseline come last: a run that lacks some of its metrics is never found as one.
-            self._client.log_batch(run_id, tags=new_tags)
-            self._client.set_terminated(run_id, "FINISHED")
+            finish(self._client, run_id, {**tags, TAG_KEY: key})
         return run_id
 
     def url(self, run_id: str) -> str:
         """The page of a run for a person, without credentials; empty for a store that is no server."""
-        parts = urlsplit(self.tracking_uri)
-        if parts.scheme not in ("http", "https"):
+        if not page(self.tracking_uri, "/"):
             return ""
-        host = parts.netloc.rpartition("@")[2]
         experiment = self._client.get_run(run_id).info.experiment_id
-        return urlunsplit((parts.scheme, host, parts.path or "/", "", f"/experiments/{experiment}/runs/{run_id}"))
+        return page(self.tracking_uri, f"/experiments/{experiment}/runs/{run_id}")
 
     def _models(self, run_id: str) -> dict[str, str]:
         """The models that a run logged: MLflow 3's own entities, else folders of artifacts with an `MLmodel` file. Name to URI."""
@@ -212,15 +197,70 @@ class Runs:
         return str(path)
 
     def _create(self, experiment: str, key: str) -> Any:
-        known = self._client.get_experiment_by_name(experiment)
-        experiment_id = known.experiment_id if known else self._client.create_experiment(experiment)
-        return self._client.create_run(experiment_id, tags={TAG_KEY: key})
+        return self._client.create_run(experiment_id(self._client, experiment), tags={TAG_KEY: key})
 
     def _search(self, filter_string: str) -> list[Any]:
         with answering(self.tracking_uri):
             experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
             return list(self._client.search_runs(experiments, filter_string, max_results=1, order_by=["attributes.start_time DESC"]))
         return []
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The experiment of that name, created where there is none."""
+    found = find_experiment(client, name)
+    if found is None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_experiment(name)
+        except MlflowException as error:
+            # Another process may have created it in between.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = find_experiment(client, name)
+        if found is None:
+            raise MlflowException(f"the experiment {name} that was made does not show yet")
+    return found
+
+
+def find_experiment(client: MlflowClient, name: str) -> str | None:
+    """The id of the experiment of that name, or None."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found and found.name != name:
+        raise MlflowException(f"the answer speaks of no experiment {name}")
+    return str(found.experiment_id) if found else None
+
+
+def log_values(client: MlflowClient, run: Any, metrics: Mapping[str, float], params: Mapping[str, Scalar]) -> None:
+    """Log what `run` does not say already; what others logged stays."""
+    from mlflow.entities import Metric, Param
+
+    run_id = run.info.run_id
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    named_metrics = {mlflow_name(name): value for name, value in metrics.items()}
+    named_params = {mlflow_name(name): value for name, value in params.items()}
+    new_metrics = [Metric(name, value, now, 0) for name, value in named_metrics.items() if run.data.metrics.get(name) != value]
+    new_params = [Param(name, str(value)[:6000]) for name, value in named_params.items() if name not in run.data.params]
+    for start in range(0, len(new_params), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=new_params[start : start + _PARAMS_AT_ONCE])
+    for start in range(0, len(new_metrics), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=new_metrics[start : start + _METRICS_AT_ONCE])
+
+
+def tag(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tag a run, all at once."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
+
+
+def finish(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tag a run, and say that it has ended well."""
+    tag(client, run_id, tags)
+    client.set_terminated(run_id, "FINISHED")
 
 
 def run_context(key: str) -> dict[str, str]:
@@ -267,7 +307,7 @@ def _download_source(dataset: Any, folder: str) -> str:
     return str(path)
 
 
-def _called(name: str, path: Path) -> Path:
+def called(name: str, path: Path) -> Path:
     """`path` under the name that an artifact of it shall have."""
     if path.name == name:
         return path

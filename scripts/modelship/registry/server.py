@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from modelship.core import workflow
 from modelship.core.errors import ModelshipError, infrastructure
@@ -44,6 +44,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
@@ -71,7 +72,7 @@ class answering:  # noqa: N801 - reads as a phrase after `with`
             raise infrastructure(f"artifacts of the MLflow server at {host} cannot be read: {reason(error)}.", remedy) from None
         if _status(error) in (401, 403) or getattr(error, "error_code", "") in _NOT_LET_IN:
             remedy = "Is the token, or the user and the password, that MLflow's variables hold still valid, and may it do this?"
-            raise infrastructure(f"the MLflow server at {host} does not let this in: {reason(error)}.", remedy) from None
+            raise infrastructure(f"the MLflow server at {host} refuses the credentials: {reason(error)}.", remedy) from None
         if isinstance(error, OSError):
             raise infrastructure(f"artifacts of the MLflow server at {host} could not be moved: {reason(error)}.") from None
         if not isinstance(error, MlflowException):
@@ -93,6 +94,14 @@ def is_final(error: Exception) -> bool:
     """Whether asking again would get the same answer. After any other error the server may have done what it was asked, or not."""
     status = _status(error)
     return getattr(error, "error_code", None) in _ANSWERS or (status is not None and 400 <= status < 500 and status not in (408, 429))
+
+
+def page(tracking_uri: str, path: str) -> str:
+    """A page of the server's for a person, without credentials; empty for a store that is no server."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme not in ("http", "https"):
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", "", path))
 
 
 def reason(error: BaseException) -> str:

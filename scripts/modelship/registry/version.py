@@ -6,18 +6,22 @@ what the files must hash to: whoever changed a file on the way from there to her
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelship.core.config import Registry, bytes_of
 from modelship.core.errors import bad_input, did_you_mean
+from modelship.core.examples import EXAMPLES_NAME, MAX_EXAMPLES_BYTES
 from modelship.core.run_directory import digest_folder
 from modelship.core.words import clean, counted
+from modelship.registry.admission.admit import MAX_FILES
 from modelship.registry.runs import ARTIFACTS, TAG_COMMIT, TAG_KEY
 from modelship.registry.server import patiently
+from modelship.registry.signing.signatures import verify
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +43,7 @@ CHALLENGER = "challenger"
 """The alias of the newest registered version."""
 
 MODEL = "model"
-EXAMPLES = "examples.json"
+EXAMPLES = EXAMPLES_NAME
 SIGNATURE = "model.sig"
 CARD = "model-card.md"
 BILL_OF_MATERIALS = "bom.cdx.json"
@@ -50,8 +54,6 @@ METRICS = "metrics.json"
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _NUMBER = re.compile(r"[vV]?([1-9][0-9]{0,9})\Z")
-_MOST_FILES = 1_000
-_MOST_EXAMPLES_BYTES = 4 * 1024 * 1024
 _MOST_SIGNATURE_BYTES = 4 * 1024 * 1024
 
 
@@ -135,62 +137,103 @@ def as_registered(version: Any) -> RegisteredVersion:
     )
 
 
-def fetch(client: MlflowClient, version: RegisteredVersion, folder: Path, rules: Registry) -> Fetched:
+def fetch(client: MlflowClient, version: RegisteredVersion, folder: Path, rules: Registry, *, directory: Path) -> Fetched:
     """Download a version's model and examples into `folder`, which is empty, and compare them with what was registered.
+
+    `directory` is where the public key's path in `rules` starts from.
 
     Raises BadInput when they differ, when more is there than `rules` allow, and when `rules` require a signature that is not there
     or does not hold; InfrastructureError when the server does not answer.
     """
     who = f"v{version.version} of `{version.name}`"
-    model = fetch_model(client, version.run_id, folder, bytes_of(rules.max_model_size), who)
+    kept = Artifacts(client, version.run_id)
+    model = kept.fetch_model(folder, bytes_of(rules.max_model_size), who)
     _compare(model, version.digest, f"the model of {who}")
     examples = None
     if version.examples:
-        examples = fetch_file(client, version.run_id, EXAMPLES, folder, _MOST_EXAMPLES_BYTES, who)
+        examples = kept.fetch_file(EXAMPLES, folder, MAX_EXAMPLES_BYTES, who)
         if examples is None:
             raise bad_input(f"the examples of {who} are gone.", "Register the model again from another commit, and deploy that.")
         _compare(examples, version.examples, f"`{EXAMPLES}` of {who}")
-    return Fetched(model, examples, is_signed=False)
+    signature = kept.fetch_file(SIGNATURE, folder, _MOST_SIGNATURE_BYTES, who) if rules.signing.public_key else None
+    if signature is None and rules.signing.required:
+        remedy = "Register a signed one: `modelship register --signing-key`."
+        raise bad_input(f"{who} is not signed, and `registry.signing.required` is set.", remedy)
+    if signature and rules.signing.public_key:
+        verify(model.absolute(), signature.absolute(), directory / rules.signing.public_key)
+    return Fetched(model, examples, is_signed=signature is not None)
 
 
-def fetch_model(client: MlflowClient, run_id: str, folder: Path, allowed: int, who: str) -> Path:
-    """Download the model that `register` put beside a run, at most `allowed` bytes. Raises BadInput where there is none, or more."""
-    from mlflow.entities import FileInfo
+class Artifacts:
+    """The files that `register` puts beside a run. Every method raises InfrastructureError when the server does not answer."""
 
-    def listed(path: str) -> Iterator[FileInfo]:
-        for file in client.list_artifacts(run_id, path):
-            if file.is_dir:
-                yield from listed(file.path)
-            else:
-                yield file
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    uri = client.tracking_uri
-    files = patiently(lambda: list(listed(f"{ARTIFACTS}/{MODEL}")), uri)
-    total = sum(file.file_size or 0 for file in files)
-    if not files:
-        raise bad_input(f"the model of {who} is gone.", "Has somebody deleted the artifacts of its MLflow run?")
-    if total > allowed or len(files) > _MOST_FILES:
-        raise bad_input(
-            f"the model of {who} has {counted(len(files), 'file')} of {total:,} bytes.", "`registry.max-model-size` allows fewer."
-        )
-    return Path(patiently(lambda: client.download_artifacts(run_id, f"{ARTIFACTS}/{MODEL}", str(_made(folder))), uri))
+        self._uri = client.tracking_uri
+        # A client's own methods ask for the run, and for models logged to it, each time.
+        run = patiently(lambda: seen(client.get_run(run_id), run_id), self._uri)
+        self._repository: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=self._uri)
+
+    def put(self, path: Path, folder: str = "") -> None:
+        """Upload a file into a folder of ours, under its own name."""
+        patiently(lambda: self._repository.log_artifact(str(path), _of_ours(folder)), self._uri)
+
+    def sizes(self, folder: str = "") -> dict[str, int | None]:
+        """The files in a folder of ours, by their paths in ours: bytes, where the store knows them."""
+        return {posixpath.relpath(file.path, ARTIFACTS): file.file_size for file in self._list(folder) if not file.is_dir}
+
+    def _all_sizes(self, folder: str) -> dict[str, int | None]:
+        found: dict[str, int | None] = {}
+        for file in self._list(folder):
+            name = posixpath.relpath(file.path, ARTIFACTS)
+            found |= self._all_sizes(name) if file.is_dir else {name: file.file_size}
+            if len(found) > MAX_FILES:
+                break
+        return found
+
+    def _list(self, folder: str) -> Any:
+        return patiently(lambda: self._repository.list_artifacts(_of_ours(folder)), self._uri)
+
+    def fetch_model(self, folder: Path, allowed: int, who: str) -> Path:
+        """Download the model, at most `allowed` bytes. Raises BadInput where there is none, or more."""
+        sizes = self._all_sizes(MODEL)
+        total = sum(size or 0 for size in sizes.values())
+        if not sizes:
+            raise bad_input(f"the model of {who} is gone.", "Has somebody deleted the artifacts of its MLflow run?")
+        if total > allowed or len(sizes) > MAX_FILES:
+            raise bad_input(
+                f"the model of {who} has {counted(len(sizes), 'file')} of {total:,} bytes.", "`registry.max-model-size` allows fewer."
+            )
+        return self.download(MODEL, folder)
+
+    def fetch_file(self, name: str, folder: Path, allowed: int, who: str) -> Path | None:
+        """Download a file of ours; None where there is none. Raises BadInput for more than `allowed` bytes."""
+        sizes = self.sizes()
+        if name not in sizes:
+            return None
+        size = sizes[name] or 0
+        if size > allowed:
+            raise bad_input(f"`{name}` of {who} has {size:,} bytes.", f"At most {allowed:,} are fetched.")
+        return self.download(name, folder)
+
+    def download(self, name: str, folder: Path) -> Path:
+        """Download a file or folder of ours, whatever its size."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(patiently(lambda: self._repository.download_artifacts(_of_ours(name), str(folder)), self._uri))
 
 
-def fetch_file(client: MlflowClient, run_id: str, name: str, folder: Path, allowed: int, who: str) -> Path | None:
-    """Download a file that `register` put beside a run; None where there is none. Raises BadInput for more than `allowed` bytes."""
-    uri = client.tracking_uri
-    listed = {file.path: file for file in patiently(lambda: client.list_artifacts(run_id, ARTIFACTS), uri)}
-    file = listed.get(f"{ARTIFACTS}/{name}")
-    if file is None or file.is_dir:
-        return None
-    if (file.file_size or 0) > allowed:
-        raise bad_input(f"`{name}` of {who} has {file.file_size:,} bytes.", f"At most {allowed:,} are fetched.")
-    return Path(patiently(lambda: client.download_artifacts(run_id, f"{ARTIFACTS}/{name}", str(_made(folder))), uri))
+def _of_ours(path: str) -> str:
+    return posixpath.normpath(posixpath.join(ARTIFACTS, path))
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def seen(run: Any, run_id: str) -> Any:
+    """The run, if it is the one that was asked for: an answer without content makes one that is none."""
+    from mlflow.exceptions import MlflowException
+
+    if run.info is None or run.info.run_id != run_id:
+        raise MlflowException(f"the answer speaks of no run {run_id[:12]}")
+    return run
 
 
 def _compare(path: Path, registered: str, what: str) -> None:
