@@ -480,6 +480,8 @@ class Changes(_Part, frozen=True, kw_only=True):
 class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
     """Candidate against baseline."""
 
+    model_digest: str = ""
+    """SHA-256 over the candidate's files, as training or evaluation recorded it; empty where metrics alone were judged."""
     baseline: Baseline | None = None
     metrics: tuple[MetricVerdict, ...] = ()
     other_metrics: tuple[ValueChange, ...] = ()
@@ -503,7 +505,32 @@ class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
     acceptance: Acceptance | None = None
 
 
-AnyRecord = DvcPullRecord | ValidateRecord | DriftReportRecord | TrainRecord | EvaluateRecord | MetricGateRecord
+class RegisterRecord(Record, frozen=True, kw_only=True, tag="register/1"):
+    """Which version the model has become in the registry."""
+
+    name: str = ""
+    """Of the registered model."""
+    version: int | None = None
+    key: str = ""
+    """SHA-256 of model digest, commit and configuration: there is one version of each."""
+    digest: str = ""
+    """`sha256:…` of the model folder."""
+    created: bool = False
+    """Whether this command made the version; else it was there."""
+    formats: tuple[str, ...] = ()
+    """Of the files that hold the model."""
+    bytes: int | None = None
+    """Size of the model's files."""
+    examples: int = 0
+    """How many rows a smoke test can ask for."""
+    signed: bool = False
+    mlflow_run: str = ""
+    """Whose artifacts hold the model and what was registered beside it."""
+    mlflow_url: str = ""
+    """The version's page."""
+
+
+AnyRecord = DvcPullRecord | ValidateRecord | DriftReportRecord | TrainRecord | EvaluateRecord | MetricGateRecord | RegisterRecord
 
 RECORDS: dict[str, type[AnyRecord]] = {
     "dvc-pull": DvcPullRecord,
@@ -512,8 +539,12 @@ RECORDS: dict[str, type[AnyRecord]] = {
     "train": TrainRecord,
     "evaluate": EvaluateRecord,
     "metric-gate": MetricGateRecord,
+    "register": RegisterRecord,
 }
 """Record types by command, in the order in which the commands run."""
+
+CONCLUSIONS = frozenset({"metric-gate", "register"})
+"""Commands whose record a job believes only if it wrote it itself."""
 
 
 def encode(record: AnyRecord) -> bytes:

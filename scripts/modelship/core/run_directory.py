@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modelship.core.errors import bad_input
-from modelship.core.records import RECORDS, AnyRecord, encode, read_record
+from modelship.core.records import CONCLUSIONS, RECORDS, AnyRecord, encode, read_record
 
 MAX_FILES = 200
 MAX_EVIDENCE_BYTES = 512 * 1024 * 1024
@@ -94,7 +94,7 @@ class RunDirectory:
                 "Another job has written over the artifact. Run the workflow again.",
                 path=str(evidence.path),
             )
-        commands = [command for command in RECORDS if command != "metric-gate" and evidence.read(command)]
+        commands = [command for command in RECORDS if command not in CONCLUSIONS and evidence.read(command)]
         import shutil
 
         self.create()

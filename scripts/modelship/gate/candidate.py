@@ -29,6 +29,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """The metrics file's path, when the commit holds another one than training wrote."""
     evaluation: EvaluateRecord | None = None
     """What `evaluate` said of this very model."""
+    model_digest: str = ""
+    """SHA-256 over the model's files; empty where no model stands behind what was named."""
     notices: tuple[str, ...] = ()
 
 
@@ -53,6 +55,7 @@ def find_candidate(request: Request, loaded: LoadedConfig) -> Candidate:
         predictions_name=record.predictions.path if record.predictions else "",
         uncommitted=record.metrics_path if record.metrics_uncommitted else "",
         evaluation=evaluation,
+        model_digest=record.model_digest or (evaluation.candidate.digest if evaluation and evaluation.candidate else ""),
         notices=(notice,) if notice else (),
     )
     return _scored(trained, request) if trained.predictions is None else trained
@@ -84,7 +87,7 @@ def _evaluated(request: Request, loaded: LoadedConfig) -> Candidate:
         raise bad_input("there is nothing to judge: evaluation failed.", record.summary[:1000])
     if record.commit not in _ours(request):
         raise bad_input(f"the evaluation record speaks of commit {str(record.commit)[:7]}, not of this one.", "Evaluate again.")
-    return _scored(Candidate(Metrics({}, {}), evaluation=record), request)
+    return _scored(Candidate(Metrics({}, {}), evaluation=record, model_digest=record.candidate.digest), request)
 
 
 def _ours(request: Request) -> set[str | None]:

@@ -86,6 +86,7 @@ def conclude(case: Case) -> Decision:
         summary=str(problems[0]) if problems else _summary(case, blocking, objected, acceptance if accepted else None),
         problems=problems,
         notices=(*case.policy.notices, *_unheld_notice(case), *case.notices, *(consent.notices if consent else ())),
+        model_digest=case.candidate.model_digest,
         baseline=case.found.baseline,
         metrics=tuple(worst_first(judgement.verdicts)),
         other_metrics=_others(case),

@@ -111,6 +111,7 @@ _WITHOUT_VERDICT = {
     "train": "the model could not be trained",
     "evaluate": "the model could not be scored",
     "metric-gate": "the model was not judged",
+    "register": "the model was not registered",
 }
 
 
