@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPDIR=$$scratch &&
 
-.PHONY: help demo test lint unit integration e2e template bench calibration mutation docs format locks picture clean
+.PHONY: help demo test lint unit integration e2e template chaos bench calibration mutation docs format locks picture clean
 
 help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ template: ## The template's own tests, in its own environment.
 
 e2e: node_modules ## The real workflows, run by act against a stateful GitHub API.
 	@$(PYTEST) tests/e2e -n 2 -q --dist loadgroup
+
+chaos: ## Kill and disturb what registers, everywhere and often; half an hour.
+	@MODELSHIP_TEST_SCHEDULES=1000 MODELSHIP_TEST_FAULTS_APART=64 $(PYTEST) tests/integration/test_publish.py tests/integration/test_register_killed.py -n 2 -q
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py

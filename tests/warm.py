@@ -32,7 +32,10 @@ class WarmPython:
 
     def __init__(self, program: Path, modules: Sequence[str], path: Path | None) -> None:
         command = [sys.executable, "-I", __file__, str(program), str(path or ""), *modules]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        self.child = 0
+        """The process that runs the program now, or ran it last."""
+        # Unbuffered, so that nothing is held back from what waits for it.
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
         atexit.register(self._end)
 
     def run(self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, timeout: float = 300) -> int:
@@ -41,7 +44,7 @@ class WarmPython:
         assert self._process.stdout is not None
         job = {"arguments": list(arguments), "directory": str(directory), "environment": dict(environment), "log": str(log)}
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self._process.stdin.flush()
+        self.child = int(self._process.stdout.readline())
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(timeout):
@@ -76,6 +79,7 @@ def _serve(program: str, path: str, *modules: str) -> None:
         child = os.fork()
         if child == 0:
             os._exit(_become(program, job))
+        print(child, flush=True)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

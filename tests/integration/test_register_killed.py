@@ -1,0 +1,138 @@
+"""Registering, killed before or after any of its HTTP calls, and run again: it ends where a run that nobody killed ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+
+from modelship.core.config import Registry
+from modelship.core.run_directory import digest_folder
+from modelship.registry.server import connect
+from modelship.registry.version import Artifacts, fetch, find_version
+from tests import publishing
+from tests.candidate import judge, prepare
+from tests.project import LIBRARIES, OURS, PACKAGE, ROOT, Project
+from tests.proxy import Call, Fault, Place, Proxy, proxy
+from tests.warm import WarmPython
+
+SCHEDULES = int(os.environ.get("MODELSHIP_TEST_SCHEDULES", "100"))
+OURS_ALONE = {"modelship.key", "modelship.register-key"}
+
+
+class Killed:
+    """A program that is run through a proxy, which kills it at the calls it is told to."""
+
+    def __init__(self, net: Proxy, program: WarmPython, folder: Path) -> None:
+        self.net, self.program, self.folder = net, program, folder
+        self.log = folder / f"log-{id(self)}"
+
+    def run(self, arguments: Sequence[str], faults: Mapping[Place, Fault], **variables: str) -> int:
+        self.net.begin(faults)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_", "MLFLOW_"))}
+        return self.program.run(arguments, self.folder, {**kept, **variables}, self.log)
+
+    def at(self, place: Place, *, after: bool) -> dict[Place, Fault]:
+        """Kill it when it makes that call, before or after the server has heard of it."""
+
+        def kill(call: Call) -> None:
+            if after:
+                call.forward()
+            os.kill(self.program.child, signal.SIGKILL)
+
+        return {place: kill}
+
+
+def fresh() -> str:
+    """A name that no other test uses. A card shows digits as code, so it has none."""
+    return "model-" + "".join(random.SystemRandom().choices("ghijklmnop", k=12))
+
+
+def end_state(url: str, name: str) -> dict[str, Any]:
+    """Everything that the server holds of a registered model, but for what is random in it."""
+    client = MlflowClient(url)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    versions = client.search_model_versions(f"name = '{name}'")
+    return {
+        "runs": [(run.info.status, run.data.metrics, run.data.params, stable(run.data.tags)) for run in runs],
+        "versions": [
+            (one.version, one.run_id == runs[0].info.run_id, stable(one.tags), one.description.replace(name, "")) for one in versions
+        ],
+        "aliases": dict(client.get_registered_model(name).aliases),
+        "files": set(Artifacts(connect(url), runs[0].info.run_id).sizes()),
+    }
+
+
+def stable(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in tags.items() if name not in OURS_ALONE and not name.startswith("mlflow.")}
+
+
+def schedules(calls: Sequence[Place], count: int) -> list[list[tuple[Place, bool]]]:
+    """Where to kill, run after run: each place once at least, then one to three places in a row drawn with a seed."""
+    places = [(call, after) for call in calls for after in (False, True)]
+    drawn = [random.Random(seed) for seed in range(count - len(places))]
+    return [*([place] for place in places), *(chance.choices(places, k=chance.randint(1, 3)) for chance in drawn)]
+
+
+def test_killed_anywhere_and_run_again_it_ends_as_if_nobody_had(mlflow: str, tmp_path: Path) -> None:
+    files = publishing.write_files(tmp_path / "files")
+    modules = ("mlflow", "mlflow.store.artifact.mlflow_artifacts_repo", "modelship.registry.publish")
+    program = partial(WarmPython, ROOT / "tests" / "publishing.py", modules, PACKAGE.parent)
+
+    def arguments(net: Proxy, name: str) -> list[str]:
+        return [net.url, str(files), name, name]
+
+    def work(number: int, of: int) -> int:
+        """Every second schedule: one process can work while another waits for the server."""
+        with proxy(mlflow) as net:
+            killed = Killed(net, program(), tmp_path)
+            name = fresh()
+            assert killed.run(arguments(net, name), {}) == 0, killed.log.read_text()
+            wanted, calls = end_state(mlflow, name), list(net.calls)
+            assert len(calls) > 25
+            mine = schedules(calls, SCHEDULES)[number::of]
+            for schedule in mine:
+                name = fresh()
+                ended = [killed.run(arguments(net, name), killed.at(place, after=after)) for place, after in schedule]
+                assert ended[0] == -signal.SIGKILL, schedule
+                assert killed.run(arguments(net, name), {}) == 0, (schedule, killed.log.read_text())
+                assert end_state(mlflow, name) == wanted, schedule
+            return len(mine)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(work, range(2), [2, 2])) >= SCHEDULES
+
+
+def test_the_command_killed_and_run_again_leaves_the_record_of_a_clean_run(first_commit: Project, mlflow: str, tmp_path: Path) -> None:
+    """Its own files, too: everything that the command does outside of publication."""
+    project = judge(prepare(first_commit.copy(tmp_path / "project")))
+    modelship = WarmPython(PACKAGE, (*LIBRARIES, *OURS, "skops.io"), PACKAGE.parent)
+    with proxy(mlflow) as net:
+        killed = Killed(net, modelship, project.directory)
+
+        def arguments(name: str) -> list[str]:
+            return ["register", "--tracking-uri", net.url, "--registered-name", name]
+
+        name = fresh()
+        assert killed.run(arguments(name), {}, MLFLOW_EXPERIMENT_NAME=name) == 0, killed.log.read_text()
+        wanted, calls = end_state(mlflow, name), list(net.calls)
+        for schedule in schedules(calls, 0)[:: 10 if SCHEDULES <= 100 else 1]:
+            name = fresh()
+            for place, after in schedule:
+                assert killed.run(arguments(name), killed.at(place, after=after), MLFLOW_EXPERIMENT_NAME=name) == -signal.SIGKILL
+                assert not (project.directory / ".modelship" / "register.json").exists()
+            assert killed.run(arguments(name), {}, MLFLOW_EXPERIMENT_NAME=name) == 0, killed.log.read_text()
+            assert end_state(mlflow, name) == wanted, schedule
+            assert project.record("register")["version"] == 1
+    found = find_version(connect(mlflow), name, "challenger")
+    fetched = fetch(connect(mlflow), found, tmp_path / "fetched", Registry(), directory=tmp_path)
+    assert digest_folder(fetched.model) == digest_folder(project.directory / "model")
