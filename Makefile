@@ -10,7 +10,7 @@ PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could
 PYTEST = $(SCRATCH) $(PY) -m pytest
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11
-CAPABILITIES = data data-sql drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github register registry signing spark sql
+CAPABILITIES = data data-sql deploy-s3 drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github register registry signing spark sql
 
 # Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
 CACHE = $(or $(MODELSHIP_CACHE),$(HOME)/.cache/modelship)
@@ -26,7 +26,7 @@ SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPD
 help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: node_modules ## Run the real workflows on the template: a baseline, a good and a bad pull request.
+demo: node_modules ## Run the real workflows on the template: pull requests, a release, a rollback.
 	@$(SCRATCH) $(PY) -m tests.e2e.demo
 
 test: lint unit integration template e2e ## Everything that guards a merge, cheap layers first.

@@ -28,11 +28,6 @@ def plan(folder: Path, evaluate: str = "{}") -> subject._Plan:
     return subject._Plan(loaded, RunDirectory(folder / ".modelship"), {}, Interpreter("3.12"), table, folder / "model", None)
 
 
-@pytest.mark.parametrize(("text", "number"), [("50ms", 50), ("2s", 2000), ("0.5ms", 0.5)])
-def test_durations(text: str, number: float) -> None:
-    assert subject._milliseconds(text) == number
-
-
 @pytest.mark.parametrize(
     ("evaluate", "says"),
     [

@@ -56,6 +56,7 @@ def share_of(value: float | str) -> float:
     return float(value.rstrip("%")) / 100 if isinstance(value, str) else value
 
 
+_TIME_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -63,6 +64,12 @@ def bytes_of(size: str) -> int:
     """A `Size` in bytes."""
     number = size.rstrip("BkKMGi")
     return round(float(number) * SIZE_UNITS[size[len(number) :]])
+
+
+def seconds_of(duration: str) -> float:
+    """A `Duration` or `Milliseconds` in seconds."""
+    number = duration.rstrip("smh")
+    return float(number) * _TIME_UNITS[duration[len(number) :]]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -419,6 +426,78 @@ class Registry(_Section, frozen=True, kw_only=True):
     signing: Annotated[Signing, Meta(description="How models are signed.")] = Signing()
 
 
+EnvironmentName = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "Small letters, digits and dashes, at most 63.")]
+_ALIASES_OF_OUR_OWN = re.compile(r"champion|challenger|latest|v[0-9]+")
+
+
+class Smoke(_Section, frozen=True, kw_only=True):
+    """What a version must hold right after it was deployed; else the one before comes back."""
+
+    tolerance: Annotated[float, Meta(ge=0, description="How far an answer may be from the one that was registered.")] = 1e-6
+    latency_p99: Annotated[Milliseconds, Meta(description="How long the slowest 1 % of the answers to one row may take.")] | None = (
+        None
+    )
+    max_error_rate: Annotated[Share, Meta(description="The share of the requests that may fail.")] = 0.0
+
+
+class Environment(_Section, frozen=True, kw_only=True):
+    """A place where versions serve."""
+
+    target: Annotated[
+        dict[str, Any],
+        Meta(
+            min_length=1,
+            max_length=1,
+            description="Where versions go: `{directory: models}`, `{mlflow-serve: {port: 5001}}` or `{command: {run: ./deploy.sh}}`.",
+        ),
+    ]
+    after: (
+        Annotated[EnvironmentName, Meta(description="The environment in which a version must have been found good first.")] | None
+    ) = None
+    smoke: Annotated[Smoke, Meta(description="What a version must hold right after it was deployed.")] = Smoke()
+    lease: Annotated[Duration, Meta(description="How long a deployment has the environment to itself.")] = "30m"
+
+
+class Deploy(_Section, frozen=True, kw_only=True):
+    """Where registered versions serve."""
+
+    environments: Annotated[dict[EnvironmentName, Environment], Meta(description="The environments by name.")] = {}
+    champion: (
+        Annotated[
+            EnvironmentName,
+            Meta(description="The environment whose live version is the champion; the one that no other comes after without it."),
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        for name, environment in self.environments.items():
+            if _ALIASES_OF_OUR_OWN.fullmatch(name):
+                raise ValueError(f"an environment cannot be called `{name}`, which is an alias of its own in the registry")
+            seen, before = {name}, environment.after
+            while before is not None:
+                if before not in self.environments:
+                    raise ValueError(f"`{name}` comes after `{before}`, which is no environment")
+                if before in seen:
+                    raise ValueError(f"`{name}` comes after itself")
+                seen.add(before)
+                before = self.environments[before].after
+        if self.champion is not None and self.champion not in self.environments:
+            raise ValueError(f"`champion` names `{self.champion}`, which is no environment")
+        if self.champion is None and len(self._ends) > 1:
+            raise ValueError(f"of {' and '.join(f'`{name}`' for name in self._ends)} one must be `champion`")
+
+    @property
+    def _ends(self) -> list[str]:
+        befores = {environment.after for environment in self.environments.values()}
+        return [name for name in self.environments if name not in befores]
+
+    @property
+    def champion_environment(self) -> str | None:
+        """The environment whose live version candidates are judged against; None without environments."""
+        return self.champion or next(iter(self._ends), None)
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """A team's `modelship.yaml`. Paths are relative to the file."""
 
@@ -429,6 +508,7 @@ class Config(_Section, frozen=True, kw_only=True):
     evaluate: Evaluate = Evaluate()
     gate: Gate = Gate()
     registry: Registry = Registry()
+    deploy: Deploy = Deploy()
 
     @property
     def registered_name(self) -> str:

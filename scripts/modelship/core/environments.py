@@ -20,6 +20,7 @@ _SQL = ("psycopg", "sqlalchemy", "pyarrow")
 MODULES = {
     "data": _DATA,
     "data-sql": (*_DATA, *_SQL),
+    "deploy-s3": ("botocore",),
     "drift": ("evidently", "pyarrow"),
     "dvc": ("dvc",),
     "dvc-azure": ("dvc_azure",),

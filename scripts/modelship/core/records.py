@@ -344,6 +344,8 @@ class Baseline(_Part, frozen=True, kw_only=True):
     """Where its metrics were read, as `metrics.json at 3f2a91c`."""
     commit: str = ""
     date: str = ""
+    version: int | None = None
+    """The champion's, 0 where there was none; None for another baseline."""
 
 
 State = Literal["pass", "fail", "inconclusive", "no-baseline", "missing", "invalid"]
@@ -530,7 +532,66 @@ class RegisterRecord(Record, frozen=True, kw_only=True, tag="register/1"):
     """The version's page."""
 
 
-AnyRecord = DvcPullRecord | ValidateRecord | DriftReportRecord | TrainRecord | EvaluateRecord | MetricGateRecord | RegisterRecord
+class SmokeCheck(_Part, frozen=True, kw_only=True):
+    """One thing that a version must hold right after it was deployed."""
+
+    check: str
+    holds: bool
+    told: Text
+    """What was found, in a few words."""
+
+
+class DeploymentRecord(Record, frozen=True, kw_only=True):
+    """What became of an environment."""
+
+    name: str = ""
+    """Of the registered model."""
+    environment: str = ""
+    version: int | None = None
+    """That was to serve."""
+    digest: str = ""
+    """`sha256:…` of its model folder."""
+    before: int | None = None
+    """The version that served before; None for none."""
+    live: int | None = None
+    """The version that serves now; None for none, or where that is not known."""
+    champion: int | None = None
+    """The version that candidates are judged against from now on; None for none."""
+    changed: bool = False
+    """Whether the environment serves something else than before."""
+    reason: Text = ""
+    actor: Text = ""
+    entry: int | None = None
+    """Where the ledger says how it ended."""
+    url: str = ""
+    """Where the version answers, for targets that serve over HTTP."""
+    checks: tuple[SmokeCheck, ...] = ()
+    asked: int = 0
+    """How many requests, or rows, the smoke test sent."""
+    latency_p50: float | None = None
+    """Seconds for one row, as `latency_p99`."""
+    latency_p99: float | None = None
+
+
+class DeployRecord(DeploymentRecord, frozen=True, kw_only=True, tag="deploy/1"):
+    """A version was deployed, or was not and the one before serves."""
+
+
+class RollbackRecord(DeploymentRecord, frozen=True, kw_only=True, tag="rollback/1"):
+    """The previous good version was brought back, or could not be."""
+
+
+AnyRecord = (
+    DvcPullRecord
+    | ValidateRecord
+    | DriftReportRecord
+    | TrainRecord
+    | EvaluateRecord
+    | MetricGateRecord
+    | RegisterRecord
+    | DeployRecord
+    | RollbackRecord
+)
 
 RECORDS: dict[str, type[AnyRecord]] = {
     "dvc-pull": DvcPullRecord,
@@ -540,10 +601,12 @@ RECORDS: dict[str, type[AnyRecord]] = {
     "evaluate": EvaluateRecord,
     "metric-gate": MetricGateRecord,
     "register": RegisterRecord,
+    "deploy": DeployRecord,
+    "rollback": RollbackRecord,
 }
 """Record types by command, in the order in which the commands run."""
 
-CONCLUSIONS = frozenset({"metric-gate", "register"})
+CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback"})
 """Commands whose record a job believes only if it wrote it itself."""
 
 

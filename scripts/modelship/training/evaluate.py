@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import math
-import shlex
-import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from modelship.core import workflow
-from modelship.core.config import SIZE_UNITS, LoadedConfig, bytes_of, share_of
+from modelship.core.config import SIZE_UNITS, LoadedConfig, bytes_of, seconds_of, share_of
 from modelship.core.errors import BadInput, Problem, bad_input
 from modelship.core.examples import EXAMPLES_NAME, MAX_EXAMPLES_BYTES, read_examples
 from modelship.core.records import DataFile, EvaluateRecord, FunctionMetric, LatencyMeasured, ModelCheck, ScoredModel, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
 from modelship.core.words import clean, counted
 from modelship.training.interpreter import Interpreter, ask_interpreter
-from modelship.training.process import Finished, run_command, training_environment
+from modelship.training.process import Finished
+from modelship.training.scorer import Scorer, crash, model_environment, read_answer
 
-SCORING = Path(__file__).with_name("scoring")
-"""The package that runs in the team's interpreter, where it is called `modelship_scoring`."""
-
-_RUN = "import sys; sys.path.append(sys.argv[1]); from modelship_scoring.run import run; run(sys.argv[2])"
-"""The team's own modules come first, as for any command that it runs in its folder."""
-
-_TIME_UNITS = {"s": 1, "m": 60, "h": 3600}
 _FILES = (*(f"evaluate-{role}.{suffix}" for role in ("baseline", "candidate") for suffix in ("parquet", "csv")), EXAMPLES_NAME)
 _TIMED = ("single-row", "batch")
 _ALWAYS_CHECKED = {"finite", "same answers twice"}
 _MOST_ANSWER_BYTES = 1024 * 1024
-_MOST_LOG_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ def evaluate(evaluation: Evaluation) -> EvaluateRecord:
     plan = _plan(evaluation)
     _forget(plan.run_directory)
     with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
-        scorer = _Scorer(plan, Path(folder), time.monotonic() + _seconds(plan.loaded.config.evaluate.timeout))
+        scorer = _Scorer(plan, Path(folder), time.monotonic() + seconds_of(plan.loaded.config.evaluate.timeout))
         try:
             return _score_all(plan, scorer)
         except _ScoringFailed as failed:
@@ -142,9 +132,7 @@ def _plan(evaluation: Evaluation) -> _Plan:
     loaded = evaluation.loaded
     check_configured(loaded, evaluation.baseline)
     _check_fetched(evaluation)
-    environment = training_environment(evaluation.environ, {}, None)
-    # Loading a model must not change its folder, of which the record keeps a digest; and it is we who call MLflow.
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = model_environment(evaluation.environ)
     team = ask_interpreter(loaded.config.train.python, loaded.directory, environment)
     _check_packages(loaded, team)
     candidate = loaded.directory / str(loaded.config.train.model)
@@ -201,14 +189,6 @@ def _data_file(path: Path, name: str) -> DataFile:
     return DataFile(path=name, hash=f"sha256:{digest_folder(path)}", bytes=path.stat().st_size)
 
 
-def _seconds(duration: str) -> float:
-    return float(int(duration[:-1]) * _TIME_UNITS[duration[-1]])
-
-
-def _milliseconds(duration: str) -> float:
-    return float(duration[:-2]) if duration.endswith("ms") else float(duration[:-1]) * 1000
-
-
 def _forget(run_directory: RunDirectory) -> None:
     """Remove an earlier run's predictions, so that a failed one leaves none."""
     folder = run_directory.path / "files"
@@ -228,27 +208,18 @@ class _Scorer:
     plan: _Plan
     folder: Path
     deadline: float
-    package: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.package = self.folder / "package"
-        shutil.copytree(SCORING, self.package / "modelship_scoring", ignore=shutil.ignore_patterns("__pycache__"))
 
     def run(self, who: str, title: str, task: Mapping[str, Any]) -> tuple[_Answer, Finished]:
         """Do one task. Raises _ScoringFailed when it ends without answers, BadInput when it touched the run directory."""
         promised = self.plan.run_directory.digest()
-        result, spec = self.folder / "result.json", self.folder / "task.json"
-        result.unlink(missing_ok=True)
-        spec.write_bytes(msgspec.json.encode({**task, "folder": str(self.folder), "result": str(result)}))
-        words = [self.plan.loaded.config.train.python, "-c", _RUN, str(self.package), str(spec)]
-        command = "exec " + " ".join(map(shlex.quote, words))
+        loaded = self.plan.loaded
+        scorer = Scorer(loaded.config.train.python, loaded.directory, self.plan.environment, self.folder)
         with workflow.group(title), workflow.commands_stopped():
-            left = max(self.deadline - time.monotonic(), 0.0)
-            finished = run_command(command, self.plan.loaded.directory, self.plan.environment, left, _MOST_LOG_BYTES)
+            finished = scorer.run(task, max(self.deadline - time.monotonic(), 0.0))
         if self.plan.run_directory.digest() != promised:
             # The baseline's answers and earlier records stand there: what a model rewrote is no evidence any more.
             raise bad_input(f"{who} wrote into the run directory.", "Write elsewhere.", path=str(self.plan.run_directory.path))
-        return self._answer(result, who, finished), finished
+        return self._answer(scorer.result, who, finished), finished
 
     def _answer(self, path: Path, who: str, finished: Finished) -> _Answer:
         if finished.timed_out:
@@ -257,30 +228,17 @@ class _Scorer:
                 f"{who}: stopped after {timeout}, the time for all of evaluation.", "Make it faster or raise `evaluate.timeout`."
             )
             raise _ScoringFailed(problem, finished.log_tail)
-        if finished.exit_status != 0 or not path.is_file() or path.is_symlink():
-            raise _ScoringFailed(_crash(who, finished.exit_status), finished.log_tail)
         try:
-            if path.stat().st_size > _MOST_ANSWER_BYTES:
-                raise msgspec.ValidationError("it is too large")
-            answer = msgspec.json.decode(path.read_bytes(), type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raw = read_answer(path, finished, _MOST_ANSWER_BYTES)
+            if raw is None:
+                raise _ScoringFailed(crash(who, finished.exit_status), finished.log_tail)
+            answer = msgspec.json.decode(raw, type=_Answer)
+        except (msgspec.DecodeError, ValueError) as error:
             raise _ScoringFailed(Problem(f"{who}: what it answered cannot be read: {str(error)[:200]}."), finished.log_tail) from None
         if answer.problem:
             problem = Problem(f"{who}: {answer.problem.message[:1500]}", answer.problem.remedy[:500])
             raise _ScoringFailed(problem, finished.log_tail)
         return answer
-
-
-def _crash(who: str, status: int) -> Problem:
-    if status == 0:
-        return Problem(
-            f"{who}: its process ended without answers.", "Does the model's code leave the process? The log has its last lines."
-        )
-    ended = f"ended with exit status {status}" if status > 0 else f"was ended by signal {-status}"
-    killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
-    return Problem(
-        f"{who}: its process {ended}.", "Most likely there was not enough memory." if killed else "Its last lines are in the log."
-    )
 
 
 # Scoring -------------------------------------------------------------------------------------------------------------------------
@@ -420,7 +378,7 @@ def _latency_checks(plan: _Plan, measured: Mapping[str, LatencyMeasured]) -> Ite
         for name, taken in (("p50", found.p50), ("p99", found.p99)):
             budget = getattr(budgets, f"{kind}-{name}".replace("-", "_"))
             if budget is not None:
-                holds = taken <= _milliseconds(budget)
+                holds = taken <= 1000 * seconds_of(budget)
                 observed = f"{taken:,.1f} ms over {counted(found.calls, 'call')} of {counted(found.rows, 'row')}"
                 yield ModelCheck(name=f"{kind} {name}", holds=holds, observed=observed, limit=f"at most {budget}")
 

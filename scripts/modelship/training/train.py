@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelship.core import workflow
-from modelship.core.config import LoadedConfig
+from modelship.core.config import LoadedConfig, seconds_of
 from modelship.core.documents import flatten, read_document
 from modelship.core.environments import interpreter
 from modelship.core.errors import BadInput, Problem, bad_input
@@ -31,7 +31,6 @@ from modelship.data.dvc_remotes import find_dvc_root
 from modelship.training.interpreter import ask_interpreter
 from modelship.training.process import Finished, run_command, training_environment
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 _CONVENTIONAL_PARAMS = "params.yaml"
 
 
@@ -56,7 +55,7 @@ def train(training: Training) -> TrainRecord:
     settings, directory = loaded.config.train, loaded.directory
     command = str(loaded.require("train.run"))
     metrics_path = str(loaded.require("train.metrics"))
-    timeout = float(int(settings.timeout[:-1]) * _UNITS[settings.timeout[-1]])
+    timeout = seconds_of(settings.timeout)
 
     with _dvc_for(command, directory) as tools:
         environment = training_environment(training.environ, training.extra_environment, tools)

@@ -53,10 +53,8 @@ class MlflowModel:
     """A model folder of MLflow's. Probabilities come from the model inside it where that has `predict_proba` and `classes_`."""
 
     def __init__(self, path: str, rows: Rows, positive: Any) -> None:
+        self.pyfunc = load_pyfunc(path)
         with blamed("loading the model"):
-            import mlflow.pyfunc
-
-            self.pyfunc = mlflow.pyfunc.load_model(path, suppress_warnings=True)
             schema = self.pyfunc.metadata.get_input_schema()
         self._columns = rows.columns
         self._labels, self._positive = rows.labels, positive
@@ -132,6 +130,14 @@ class MlflowModel:
         except Exception as error:
             return " ".join(str(error).split())[:300]
         return ""
+
+
+def load_pyfunc(path: str) -> Any:
+    """The model in a folder, as MLflow's `pyfunc`."""
+    with blamed("loading the model"):
+        import mlflow.pyfunc
+
+        return mlflow.pyfunc.load_model(path, suppress_warnings=True)
 
 
 def cast(values: pd.Series, type_: str) -> pd.Series:

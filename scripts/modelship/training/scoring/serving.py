@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,31 @@ def served(pyfunc: Any, request: Mapping[str, Any]) -> list[Any]:
     if not isinstance(predictions, list) or len(predictions) != len(request["data"]):
         raise RefusedError("MLflow's server does not answer with one prediction for each row")
     return predictions
+
+
+def served_over_and_over(pyfunc: Any, request: Mapping[str, Any], calls: int, patience: float) -> dict[str, Any]:
+    """What a server would answer to `dataframe_split`: to all of its rows at once (`whole`), and to one row after the other, over and
+    over, until there were `calls` or `patience` seconds have passed and every row had its turn (`single`).
+    """
+    rows = request["data"]
+    whole = reply(pyfunc, request)
+    single = []
+    began = time.perf_counter()
+    for call in range(max(calls, len(rows))):
+        if call >= len(rows) and time.perf_counter() - began > patience:
+            break
+        single.append(reply(pyfunc, {**request, "data": [rows[call % len(rows)]]}))
+    return {"whole": whole, "single": single}
+
+
+def reply(pyfunc: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The predictions for a request, or why there are none, and the seconds that it took."""
+    began = time.perf_counter()
+    try:
+        found: dict[str, Any] = {"predictions": served(pyfunc, request)}
+    except RefusedError as error:
+        found = {"error": error.message[:300]}
+    return {**found, "seconds": time.perf_counter() - began}
 
 
 def split(rows: pd.DataFrame) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from .checks import (
     latency,
 )
 from .folds import check_folds
-from .models import MlflowModel, Model, OwnModel
+from .models import MlflowModel, Model, OwnModel, load_pyfunc
 from .own_metrics import OwnMetric, labelled, own_metric
 from .problems import RefusedError, blamed, find_function, say
-from .serving import examples
+from .serving import examples, served_over_and_over
 from .tables import Columns, Rows, distinct, need_columns, plain, read_rows, read_table
 
 
@@ -202,12 +202,28 @@ def measure(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"functions": functions}
 
 
+def answer(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Task `answer`: load a model, and say what a server would answer with it to the examples in a file, where there is one."""
+    began = time.perf_counter()
+    pyfunc = load_pyfunc(task["model"])
+    say(f"loaded: {time.perf_counter() - began:.1f} s")
+    if not task["examples"]:
+        return {}
+    request = json.loads(Path(task["examples"]).read_text(encoding="utf-8"))["dataframe_split"]
+    return served_over_and_over(pyfunc, request, task["calls"], task["patience"])
+
+
 def read_predictions(path: str) -> pd.DataFrame:
     """A predictions file that `score` wrote. Labels such as `NA` are text, not missing."""
     return pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"score": score, "repeat": repeat, "measure": measure}
+TASKS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "score": score,
+    "repeat": repeat,
+    "measure": measure,
+    "answer": answer,
+}
 
 
 def main(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Where versions serve: one module for each kind of target."""
