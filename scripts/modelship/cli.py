@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": "Score candidate and baseline on the same rows, and check the candidate.",
     "metric-gate": "Judge the candidate against the baseline.",
     "register": "Register the model that the gate let pass, once.",
+    "deploy": "Let an environment serve a registered version, or go back.",
+    "rollback": "Bring the previous good version back.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
     "accept": "Judge a pull request again after the approval label or a comment.",

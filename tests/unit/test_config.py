@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelship.core.config import Config, Limit, LoadedConfig, bytes_of, json_schema, load_config, parse_config, share_of
+from modelship.core.config import Config, Limit, LoadedConfig, bytes_of, json_schema, load_config, parse_config, seconds_of, share_of
 from modelship.core.errors import BadInput, Problem
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -306,3 +306,50 @@ def test_shares_are_numbers_or_percent() -> None:
 )
 def test_sizes(text: str, number: int) -> None:
     assert bytes_of(text) == number
+
+
+# Environments --------------------------------------------------------------------------------------------------------------------
+
+
+def environments(**after: str | None) -> str:
+    listed = ", ".join(
+        f"{name.replace('_', '-')}: {{target: {{directory: models}}{f', after: {before}' if before else ''}}}"
+        for name, before in after.items()
+    )
+    return f"environments: {{{listed}}}"
+
+
+@pytest.mark.parametrize(
+    ("deploy", "says"),
+    [
+        (environments(production="staging"), "`production` comes after `staging`, which is no environment"),
+        (environments(a="b", b="a"), "comes after itself"),
+        (environments(champion=None), "cannot be called `champion`"),
+        (environments(challenger=None), "cannot be called `challenger`"),
+        (environments(v7=None), "cannot be called `v7`"),
+        (environments(eu=None, us=None), "of `eu` and `us` one must be `champion`"),
+        (f"{environments(eu=None)}, champion: us", "`champion` names `us`, which is no environment"),
+        ("environments: {live: {target: {}}}", "`deploy.environments.live.target`"),
+        ("environments: {live: {target: {directory: a, command: {run: b}}}}", "`deploy.environments.live.target`"),
+        ("environments: {live: {target: {directory: a}, smoke: {latency-p99: fast}}}", "milliseconds or seconds"),
+        ("environments: {live: {target: {directory: a}, affter: b}}", "Did you mean `after`?"),
+        ("environments: {Live: {target: {directory: a}}}", "mall letters, digits and dashes"),
+    ],
+)
+def test_environments_that_are_refused(deploy: str, says: str) -> None:
+    assert says in str(refused(f"model: m\ndeploy: {{{deploy}}}\n"))
+
+
+def test_the_champion_is_what_is_live_where_no_other_environment_comes_after() -> None:
+    def champion_of(deploy: str) -> str | None:
+        return load(f"model: m\ndeploy: {{{deploy}}}\n").config.deploy.champion_environment
+
+    assert champion_of(environments(production="staging", staging=None)) == "production"
+    assert champion_of(environments(live=None)) == "live"
+    assert champion_of(f"{environments(eu='staging', us='staging', staging=None)}, champion: us") == "us"
+    assert load("model: m\n").config.deploy.champion_environment is None
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("50ms", 0.05), ("2s", 2), ("0.5ms", 0.0005), ("90s", 90), ("60m", 3600), ("2h", 7200)])
+def test_durations(text: str, seconds: float) -> None:
+    assert seconds_of(text) == pytest.approx(seconds)

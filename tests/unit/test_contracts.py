@@ -179,12 +179,17 @@ def test_every_output_is_one_that_the_command_sets(command: str) -> None:
     for name, settings in outputs.items():
         assert settings == {"description": settings["description"], "value": f"${{{{ steps.run.outputs.{name} }}}}"}
     assert only_step(command)["id"] == "run"
-    sources = _strings(PACKAGE / "commands" / f"{command.replace('-', '_')}.py")
+    # Commands that are much alike share a module.
+    module = PACKAGE / "commands" / f"{command.replace('-', '_')}.py"
+    shared = [
+        path for path in (PACKAGE / "commands").glob("*.py") if f"from modelship.commands.{path.stem} import" in module.read_text()
+    ]
+    sources = set().union(*map(_strings, [module, *shared]))
     if command == "pull-request":
         assert set(outputs) <= set(read(ACTIONS["comment"])["outputs"]), "it passes on what `comment` sets"
         return
     own = set(outputs) - FRAME_OUTPUTS
-    assert own <= sources, f"commands/{command.replace('-', '_')}.py never names {own - sources}"
+    assert own <= sources, f"{module} never names {own - sources}"
     if command in RECORDS:
         assert set(outputs) >= FRAME_OUTPUTS
 
@@ -365,9 +370,10 @@ def test_the_evidence_is_that_of_the_last_step_that_wrote_any() -> None:
     ]
     last_first = " || ".join(f"steps.{step}.outputs.evidence-digest" for step in reversed(writes))
     assert train["outputs"]["evidence-digest"] == f"${{{{ {last_first} }}}}"
-    (hands_over,) = (step for step in train["steps"] if "upload-artifact@" in step.get("uses", ""))
+    hands_over, keeps_model = (step for step in train["steps"] if "upload-artifact@" in step.get("uses", ""))
     assert hands_over["if"] == "always()"
     assert hands_over["with"]["name"] == f"modelship-evidence-${{{{ {last_first} }}}}"
+    assert keeps_model["with"]["name"] == f"modelship-model-${{{{ {last_first} }}}}"
 
 
 def _foreign(steps: list[dict[str, Any]]) -> set[str]:
@@ -376,15 +382,29 @@ def _foreign(steps: list[dict[str, Any]]) -> set[str]:
 
 def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
-    jobs = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]
-    kept = [step["with"] for job in jobs.values() for step in job["steps"] if "-artifact@" in step.get("uses", "")]
-    assert len(kept) == 4
+    jobs = [
+        job
+        for name in ("model-pull-request", "model-release")
+        for job in read(ROOT / f".github/workflows/{name}.yml")["jobs"].values()
+    ]
+    kept = [step["with"] for job in jobs for step in job.get("steps", []) if "-artifact@" in step.get("uses", "")]
+    assert len(kept) >= 10
     for settings in kept:
         # An artifact without an archive is called what its file is called.
         named_after_content = "evidence-digest" in settings.get("name", "")
         is_named_file = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
         named_after_model = "-${{ steps.report.outputs.model }}-" in settings.get("name", "")
         assert named_after_content or is_named_file or named_after_model
+
+
+def _outputs(job: dict[str, Any]) -> dict[str, Any]:
+    """The outputs of a job, or of the workflow of ours that it calls."""
+    if "uses" in job:
+        called = read(ROOT / job["uses"].removeprefix("$/"))["on"]["workflow_call"]
+        assert set(job["with"]) <= set(called["inputs"])
+        assert set(job.get("secrets", {})) <= set(called["secrets"])
+        return dict(called["outputs"])
+    return dict(job["outputs"])
 
 
 @pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
@@ -401,7 +421,7 @@ def test_the_workflow_uses_what_it_declares(path: Path) -> None:
     assert {name.lower() for name in re.findall(r"\bsecrets\.([\w-]+)", text)} <= {*call.get("secrets", {}), "github_token"}
     for settings in call.get("outputs", {}).values():
         for job, output in re.findall(r"jobs\.([\w-]+)\.outputs\.([\w-]+)", settings["value"]):
-            assert output in read(path)["jobs"][job]["outputs"]
+            assert output in _outputs(read(path)["jobs"][job])
 
 
 @pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from modelship.core.errors import BadInput
-from modelship.deployment.ledger import BEGINNINGS, Action, Entry, Refusal, State, fold, why_no_environment
+from modelship.deployment.ledger import BEGINNINGS, Action, Entry, Refusal, State, fold
 
 LEASE = 600
 
@@ -254,16 +254,6 @@ def test_an_entry_cannot_build_on_what_comes_later(book: Book) -> None:
 def test_beginnings_and_nothing_else_have_a_lease(action: Action) -> None:
     with pytest.raises(ValueError, match="lease"):
         Entry(environment="a", action=action, version=1, key="k", expects=0, lease=0 if action in BEGINNINGS else 1)
-
-
-@pytest.mark.parametrize("name", ["champion", "latest", "v7", "", "Staging", "a b", "-a", "a\n", "x" * 64, "ä"])
-def test_no_environment_has_a_name_that_cannot_be_its_alias(name: str) -> None:
-    assert why_no_environment(name)
-
-
-@pytest.mark.parametrize("name", ["staging", "production-eu", "v7-canary", "2", "x" * 63])
-def test_names_of_environments(name: str) -> None:
-    assert why_no_environment(name) == ""
 
 
 # Any interleaving --------------------------------------------------------------------------------------------------------------------

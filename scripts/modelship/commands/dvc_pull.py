@@ -9,6 +9,7 @@ import click
 
 from modelship.commands.frame import Result, Workspace, config_option, model_option, run
 from modelship.core import workflow
+from modelship.core.credentials import read_credentials
 from modelship.core.errors import ExitCode, ModelshipError
 from modelship.core.records import DvcPullRecord
 
@@ -40,7 +41,7 @@ def command(config: Path, model: str | None, remote: str | None, credentials: st
 
 def pull_data(space: Workspace, remote: str | None, credentials: str) -> DvcPullRecord:
     """Pull. DVC's own files say what to fetch, so there need be no modelship.yaml."""
-    from modelship.data.dvc_pull import Pull, pull, read_credentials
+    from modelship.data.dvc_pull import Pull, pull
 
     if space.config_path.exists():
         remote = space.load().config.data.remote
@@ -50,7 +51,6 @@ def pull_data(space: Workspace, remote: str | None, credentials: str) -> DvcPull
 def keep_base_tables(space: Workspace, credentials: str, base: str | None) -> None:
     """Bring the base commit's tables to DVC's cache. Without them this commit is as good as before: nothing fails for their sake."""
     from modelship.data.changes.base_tables import find_base_tables
-    from modelship.data.dvc_pull import read_credentials
 
     try:
         tables = find_base_tables(space.git, space.event, space.config_path, space.load(), space.overrides, base)

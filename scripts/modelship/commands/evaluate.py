@@ -80,8 +80,8 @@ def command(
 def fetch(space: Workspace, into: Path | None, base: str | None, tracking_uri: str | None, credentials: str) -> ExitCode:
     """Bring the baseline's model to `into`. That there is none yet is no error: only the candidate is scored then."""
     from modelship.core import workflow
+    from modelship.core.credentials import read_credentials
     from modelship.core.run_directory import digest_folder
-    from modelship.data.dvc_pull import read_credentials
     from modelship.gate.gate import fetch_baseline_model
     from modelship.gate.request import Request
 

@@ -113,7 +113,7 @@ def work(space: Workspace, options: Options) -> Result:
 def _credentials(text: str) -> dict[str, str]:
     if not text:
         return {}
-    from modelship.data.dvc_pull import read_credentials
+    from modelship.core.credentials import read_credentials
 
     return read_credentials(text)
 

@@ -67,7 +67,12 @@ def work(space: Workspace, tracking_uri: str | None) -> Result:
         # Written before MLflow is asked to keep it: should the server fail now, the results are not lost.
         space.run_directory.write("train", record)
         record = _logged(record, runs, key, loaded.config.model, space)
-    return Result(record, ExitCode.PASS, {"mlflow-run": record.mlflow_run, "tables-changed": str(record.tables_changed).lower()})
+    outputs = {
+        "mlflow-run": record.mlflow_run,
+        "model-folder": str(space.directory / str(loaded.config.train.model)) if record.model_digest else "",
+        "tables-changed": str(record.tables_changed).lower(),
+    }
+    return Result(record, ExitCode.PASS, outputs)
 
 
 def _logged(record: TrainRecord, runs: Any, key: str, model: str, space: Workspace) -> TrainRecord:

@@ -32,6 +32,8 @@ class Event(msgspec.Struct, frozen=True):
     pull_request: int | None = None
     run_id: str | None = None
     run_attempt: str = "1"
+    actor: str = ""
+    """Who started the run."""
     run_number: str | None = None
     """What people call the run: `run 42`."""
     server_url: str = _SERVER_URL
@@ -83,6 +85,7 @@ def read_event(environ: Mapping[str, str] = os.environ) -> Event:
         checked_out=checked_out,
         pull_request=number if isinstance(number, int) and not isinstance(number, bool) else None,
         run_id=environ.get("GITHUB_RUN_ID") or None,
+        actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR") or "",
         run_number=environ.get("GITHUB_RUN_NUMBER") or None,
         run_attempt=environ.get("GITHUB_RUN_ATTEMPT") or "1",
         server_url=environ.get("GITHUB_SERVER_URL") or _SERVER_URL,

@@ -20,7 +20,6 @@ from modelship.data.dvc_files import data_files, output_remotes, source_paths
 from modelship.data.dvc_remotes import Remote, find_dvc_root, read_remotes
 
 _FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "UV_", "PIP_")
-_CREDENTIAL_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 _MOST_NAMED = 5
 
 
@@ -62,20 +61,6 @@ def pull(request: Pull) -> DvcPullRecord:
         outputs=tuple(outputs),
         recomputed=tuple(recomputed),
     )
-
-
-def read_credentials(text: str) -> dict[str, str]:
-    """Variables from lines `NAME=VALUE`. Only names that cloud storage libraries read are accepted. Raises BadInput."""
-    credentials: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        name, separator, value = line.strip().partition("=")
-        if not name:
-            continue
-        if not separator or not name.startswith(_CREDENTIAL_PREFIXES):
-            prefixes = ", ".join(f"{prefix}…" for prefix in _CREDENTIAL_PREFIXES)
-            raise bad_input(f"line {number} of `credentials` is not `NAME=VALUE` with a name of {prefixes}.")
-        credentials[name] = value
-    return credentials
 
 
 def run_dvc_pull(

@@ -6,7 +6,6 @@ whomever, changes what has counted; two readers that have read equally far agree
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,7 +20,6 @@ CHAMPION = "champion"
 """The alias of the version that candidates are judged against."""
 
 _ENVIRONMENT = r"^[a-z0-9][a-z0-9-]{0,62}\Z"
-_RESERVED = re.compile(r"champion|latest|v[0-9]+")
 
 Number = Annotated[int, Meta(ge=1)]
 NumberOrNone = Annotated[int, Meta(ge=0)]
@@ -233,10 +231,3 @@ def _below(good: Sequence[Entry], version: int, rolled_back: bool) -> Sequence[E
     before = good[:-1]
     place = max((place for place, entry in enumerate(before) if entry.version == version), default=len(before))
     return before[:place]
-
-
-def why_no_environment(name: str) -> str:
-    """Why an environment cannot have that name, which becomes an alias of its live version; empty when it can."""
-    if not re.match(_ENVIRONMENT, name):
-        return "it takes small letters, digits and dashes, at most 63"
-    return "MLflow or Modelship uses it for an alias of its own" if _RESERVED.fullmatch(name) else ""

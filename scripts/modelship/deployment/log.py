@@ -171,7 +171,7 @@ class Log:
         state = fold(self._read())
         wanted = state.aliases()
         held = self._client.get_registered_model(self.model).aliases if wanted else {}
-        return state, {alias: version for alias, version in wanted.items() if held.get(alias) != str(version)}
+        return state, {alias: version for alias, version in wanted.items() if str(held.get(alias)) != str(version)}
 
     def _set_alias(self, alias: str, version: int) -> bool:
         """Whether the alias names that version now; it cannot when somebody deleted the version."""

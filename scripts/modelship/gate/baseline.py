@@ -286,11 +286,18 @@ def _from_mlflow(kind: Kind, argument: str, places: Places) -> Found:
     champion = runs.champion(places.registered_name)
     if champion is None:
         source = f"MLflow has no {places.registered_name}@champion"
-        return Found(Baseline(kind="champion", label="champion", source=source), None)
+        return Found(Baseline(kind="champion", label="champion", source=source, version=0), None)
     version, run = champion
     label = f"champion v{version}"
     return Found(
-        Baseline(kind="champion", label=label, source=f"MLflow run {run.id[:12]}", commit=run.commit, date=run.date),
+        Baseline(
+            kind="champion",
+            label=label,
+            source=f"MLflow run {run.id[:12]}",
+            commit=run.commit,
+            date=run.date,
+            version=int(version),
+        ),
         run.metrics,
         predictions=_logged_predictions(runs, run),
     )

@@ -12,7 +12,8 @@ from modelship.core.prediction_files import suffix_of
 from modelship.core.records import CONCLUSIONS, RECORDS, AnyRecord, DataFile, EvaluateRecord, MetricGateRecord, Record, TrainRecord
 from modelship.core.run_directory import RunDirectory, digest_folder
 
-_AN_EARLIER_REGISTRATION = "register"
+_BEFORE = tuple(RECORDS)[: list(RECORDS).index("register")]
+"""The commands that come before registration."""
 
 R = TypeVar("R", bound=Record)
 
@@ -47,7 +48,7 @@ def read_evidence(run_directory: RunDirectory, model: Path, commit: str | None) 
 
     Raises BadInput when a record that must be there is not, when one has no verdict, and when they speak of another model or commit.
     """
-    found = {name: record for name in RECORDS if name != _AN_EARLIER_REGISTRATION and (record := run_directory.read(name)) is not None}
+    found = {name: record for name in _BEFORE if (record := run_directory.read(name)) is not None}
     trained = _present(found, "train", TrainRecord)
     judged = _present(found, "metric-gate", MetricGateRecord)
     evaluated = found.get("evaluate")

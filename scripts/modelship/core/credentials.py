@@ -1,0 +1,28 @@
+"""Credentials as one secret holds them: lines `NAME=VALUE`, which become variables of the one process that needs them."""
+
+from __future__ import annotations
+
+import re
+
+from modelship.core.errors import bad_input
+
+STORAGE = ("AWS_", "AZURE_", "GOOGLE_")
+"""How the names begin that cloud storage libraries read."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def read_credentials(text: str, *, prefixes: tuple[str, ...] = STORAGE) -> dict[str, str]:
+    """Variables from lines `NAME=VALUE`; only names that begin with one of `prefixes` are taken. Raises BadInput."""
+    credentials: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, separator, value = line.strip().partition("=")
+        if not name:
+            continue
+        if not separator or not _NAME.fullmatch(name) or not name.startswith(prefixes):
+            allowed = ", ".join(f"{prefix}…" for prefix in prefixes if prefix)
+            raise bad_input(
+                f"line {number} of `credentials` is not `NAME=VALUE`" + (f" with a name of {allowed}." if allowed else ".")
+            )
+        credentials[name] = value
+    return credentials
