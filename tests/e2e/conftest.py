@@ -20,15 +20,15 @@ def report(step: Progress) -> None:
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    """The template's repository on a GitHub of its own, with an MLflow server."""
-    with World(mlflow=True, progress=report) as world:
+    """The template's repository on a GitHub of its own, with an MLflow server and a bucket."""
+    with World(mlflow=True, storage="flight-delay", progress=report) as world:
         yield world
 
 
 @pytest.fixture(scope="session")
 def baseline(world: World) -> Run:
-    """The finished run of the first push to `main`, which every pull request is judged against."""
-    run = world.run_push()
+    """The finished run of the first push to `main`: it is released, and every pull request is judged against it."""
+    run = world.run_release()
     assert run.succeeded, run.log
     return run
 

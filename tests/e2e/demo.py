@@ -1,23 +1,28 @@
-"""`make demo`: three pull-request runs and a baseline, with the real workflows, on this machine.
+"""`make demo`: from pull requests to production and back, with the real workflows, on this machine.
 
-A baseline is built from `main`; a pull request that tunes the model passes; one that drops a feature is blocked; its repair
-turns the same comment green. Every statement that is printed has been checked against the state of the API.
+A first version is released from `main`; a pull request that drops a feature is blocked; its repair turns the same comment green; a
+merge that asks too much of its smoke test ends in staging, where the version before stays; mended, it is released to production,
+and rolled back. Every statement that is printed has been checked against the state of API, registry, ledger and bucket.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from .act import ActError, Progress, Run
 from .git import GitError
 from .github import BOT, CheckRun, Comment, PullRequest, ToolMissingError
 from .markdown import headline, plain, rendered
 from .processes import NotReadyError
-from .world import CHECKOUT, World
+from .world import CHECKOUT, ROLLBACK, World
 
+MODEL = BUCKET = "flight-delay"
 CHECK = "modelship: flight-delay"
 MARKER = "<!-- modelship:flight-delay -->"
 PASSED, BLOCKED = "🟢", "🔴"
@@ -26,6 +31,9 @@ PASSED, BLOCKED = "🟢", "🔴"
 HARMLESS = ("  max_iter: 100\n", "  max_iter: 120\n")
 #: An edit of params.yaml that makes the model clearly worse.
 HARMFUL = ("  - hour\n", "")
+
+#: An edit of modelship.yaml that asks more of a version than any can give, and what takes it back.
+TOO_MUCH = ("    staging:\n", "    staging:\n      smoke: {latency-p99: 0.001ms}\n")
 
 #: What `make demo` leaves for people to look at.
 OUTPUT = CHECKOUT / "build" / "demo"
@@ -57,14 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
-    console.title("Starting: a GitHub API, a git server, an MLflow server, a runner")
-    with World(template=template, checkout=checkout, mlflow=True, progress=console.progress, keep=keep) as world:
+    console.title("Starting: a GitHub API, a git server, an MLflow server, a bucket, a runner")
+    with World(template=template, checkout=checkout, mlflow=True, storage=BUCKET, progress=console.progress, keep=keep) as world:
         console.line(f"      GitHub API {world.github.url}, repository {world.full_name}")
         console.line(f"      MLflow {world.mlflow_uri}")
 
-        console.title("1. A push to main builds the baseline")
-        baseline = _checked(world.run_push(), "the baseline", succeeds=True)
+        console.title("1. A push to main is trained, judged, registered, and deployed to staging and production")
+        baseline = _checked(world.run_release(), "the first release", succeeds=True)
         _save(baseline, "baseline")
+        _serves(console, world, staging=1, production=1)
 
         console.title(f"2. A pull request tunes the model: {_described(HARMLESS)}")
         good = world.open_pull_request("tune", {"params.yaml": _edit(HARMLESS)}, "Tune the model")
@@ -89,6 +98,26 @@ def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> 
         _require(repaired.id == blocked.id, f"the repair made comment {repaired.id}; {blocked.id} should have been updated")
         console.line(f"      {headline(repaired.body)}")
 
+        console.title(f"5. #{good.number} is merged, with a smoke test that nothing can pass")
+        world.push({"modelship.yaml": _edit(TOO_MUCH)}, "Ask for answers in a microsecond", branch=good.branch)
+        world.merge(good)
+        _checked(world.run_release(), "the release that asks too much", succeeds=False)
+        _serves(console, world, staging=1, production=1)
+        failed = _ledger(world)[-1]
+        _require(failed["action"] == "failed" and failed["version"] == "2", f"the ledger should end with v2's failure, not {failed}")
+        console.line(f"      the ledger says of v2: {failed['reason']}")
+
+        console.title("6. The smoke test is mended, and the model goes to production")
+        world.push({"modelship.yaml": lambda text: text.replace(TOO_MUCH[1], TOO_MUCH[0])}, "Ask for what can be had")
+        _checked(world.run_release(), "the mended release", succeeds=True)
+        _serves(console, world, staging=3, production=3)
+
+        console.title("7. Somebody brings the version before back to production")
+        inputs = {"environment": "production", "version": "", "reason": "Support hears of late flights that were on time"}
+        back = world.run_dispatch(ROLLBACK, inputs, secrets=world.deploy_secrets, permissions={"contents": "read"})
+        _checked(back, "the rollback", succeeds=True)
+        _serves(console, world, staging=3, production=1)
+
         console.title(f"The comment that blocked #{bad.number}")
         console.line(rendered(blocked.body))
         console.title(f"The same comment (id {repaired.id}) after the repair")
@@ -103,6 +132,25 @@ def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> 
     console.title(f"Done in {console.elapsed():.0f} s; the servers have stopped")
     for path in sorted(OUTPUT.iterdir()):
         console.line(f"      {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def _serves(console: "Console", world: World, **versions: int) -> None:
+    """Require that ledger, aliases and bucket agree on what each environment serves, and say so."""
+    good = {entry["environment"]: int(entry["version"]) for entry in _ledger(world) if entry["action"] == "good"}
+    aliases = MlflowClient(world.mlflow_uri).get_registered_model(MODEL).aliases
+    for name, version in versions.items():
+        pointer = json.loads((world.bucket / name / "current.json").read_bytes())
+        found = (good[name], int(aliases[name]), pointer["version"])
+        _require(set(found) == {version}, f"{name} should serve v{version}; ledger, alias and bucket say {found}")
+    _require(int(aliases["champion"]) == versions["production"], f"the champion should be v{versions['production']}: {aliases}")
+    console.line(f"      {', '.join(f'{name} serves v{version}' for name, version in versions.items())}")
+
+
+def _ledger(world: World) -> list[dict[str, str]]:
+    """The entries of the ledger of deployments, oldest first, as the MLflow server holds them."""
+    entries = MlflowClient(world.mlflow_uri).search_model_versions(f"name = '{MODEL}.deployments'")
+    ordered = sorted(entries, key=lambda entry: int(entry.version))
+    return [{name.removeprefix("modelship."): value for name, value in entry.tags.items()} for entry in ordered]
 
 
 def _edit(change: tuple[str, str]) -> Callable[[str], str]:

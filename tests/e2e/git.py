@@ -115,6 +115,20 @@ class Repository:
         git(self.bare, "update-ref", f"refs/pull/{number}/merge", merge)
         return merge
 
+    def merge(self, number: int, base: str, branch: str) -> str:
+        """Merge `branch` into `base` with a merge commit, and return that.
+
+        Raises:
+            GitError: the two conflict.
+        """
+        merge = self.test_merge(number, self.tip(base), self.tip(branch))
+        git(self.bare, "update-ref", f"refs/heads/{base}", merge)
+        git(self.work, "fetch", "--quiet", "origin")
+        git(self.work, "switch", "--quiet", base)
+        git(self.work, "merge", "--quiet", "--ff-only", merge)
+        self._on_push(base, merge)
+        return merge
+
     def changed_files(self, base: str, head: str) -> list[tuple[str, str]]:
         """Return `(status, path)` for what `head` changes since it left `base`; the status is git's letter."""
         lines = git(self.bare, "diff", "--no-renames", "--name-status", f"{base}...{head}").splitlines()

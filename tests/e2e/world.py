@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeAlias
 
+from tests.servers import S3_KEY, S3_SECRET, s3_server
+
 from .act import NothingToDoError, Progress, Run, Runner, copy_toolkit
 from .git import Repository, git
 from .github import DEVELOPER, ORGANISATION, STRANGER, CheckRun, Comment, GitHub, PullRequest, emulate_script
@@ -36,6 +38,10 @@ PERMISSIONS = {"contents": "read", "pull-requests": "write", "checks": "write"}
 ACCEPT = ".github/workflows/model-accept.yml"
 ACCEPT_PERMISSIONS = {"actions": "write", "pull-requests": "read"}
 
+#: What a merge starts, and what brings the version before back.
+RELEASE = ".github/workflows/release.yml"
+ROLLBACK = ".github/workflows/rollback.yml"
+
 #: New content of a file, how to get it from the old one, or None to delete the file.
 Edit: TypeAlias = str | bytes | Callable[[str], str] | None
 
@@ -47,6 +53,7 @@ class World:
         template: folder that the team's repository starts from.
         checkout: the repository that is served as `modelship/modelship@v1`, with its uncommitted changes.
         mlflow: whether to start a tracking server; the workflows find it as `vars.MLFLOW_TRACKING_URI`.
+        storage: name of a bucket on an S3-compatible server that versions are deployed to; none without it.
         cache: folder for downloads and environments, kept for the next time; by default `.cache/e2e` in this checkout, or
             `$MODELSHIP_E2E_CACHE`.
         progress: called when a step starts and when it ends.
@@ -60,6 +67,7 @@ class World:
         checkout: Path = CHECKOUT,
         name: str = "flight-delay",
         mlflow: bool = False,
+        storage: str = "",
         cache: Path | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
         keep: bool = False,
@@ -68,6 +76,7 @@ class World:
         self.workflow = ".github/workflows/model.yml"
         self._template, self._checkout, self._with_mlflow, self._progress = template, checkout, mlflow, progress
         self._cache = (cache or Path(os.environ.get("MODELSHIP_E2E_CACHE") or CHECKOUT / ".cache" / "e2e")).absolute()
+        self._bucket, self._storage_url = storage, ""
         self._keep = keep or os.environ.get("MODELSHIP_E2E_KEEP") == "1"
         self._exit = ExitStack()
         self._last_run = 1000
@@ -108,6 +117,9 @@ class World:
         if self._with_mlflow:
             self._mlflow = MlflowServer(self.folder / "mlflow", self._environment)
             self._exit.callback(self._mlflow.stop)
+        if self._bucket:
+            self._storage_url = self._exit.enter_context(s3_server(self.folder / "s3"))
+            self.bucket.mkdir()
         self.github = GitHub(self.folder / "github", self.full_name, emulate_script(CHECKOUT), self._environment)
         self._exit.callback(self.github.stop)
         toolkit = self.folder / "modelship"
@@ -147,6 +159,17 @@ class World:
             raise RuntimeError("this world has no MLflow server; make it with mlflow=True")
         return self._mlflow.uri
 
+    @property
+    def bucket(self) -> Path:
+        """The folder that holds the objects of the bucket."""
+        return self.folder / "s3" / "store" / self._bucket
+
+    @property
+    def deploy_secrets(self) -> dict[str, str]:
+        """The secrets that a release needs to reach the bucket."""
+        lines = {"AWS_ACCESS_KEY_ID": S3_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET, "AWS_ENDPOINT_URL": self._storage_url}
+        return {"DEPLOY_CREDENTIALS": "\n".join(f"{name}={value}" for name, value in lines.items())}
+
     # What a team does
 
     def push(self, files: Mapping[str, Edit], message: str, *, branch: str = "main") -> str:
@@ -157,6 +180,10 @@ class World:
         """Push a new branch off `main` with one commit and open a pull request for it. No run is started."""
         self.repository.commit(branch, dict(files), title)
         return self.github.open_pull_request(branch, title)
+
+    def merge(self, pull: PullRequest) -> str:
+        """Merge a pull request into its base, and return the merge commit. No run is started."""
+        return self.repository.merge(pull.number, pull.base, pull.branch)
 
     def comment_as_stranger(self, pull: PullRequest, body: str) -> Comment:
         """Comment on a pull request as somebody else than the workflow."""
@@ -203,6 +230,19 @@ class World:
             "GITHUB_BASE_REF": pull.base, "GITHUB_HEAD_REF": pull.branch,
         }  # fmt: skip
         return self.run_event("pull_request", event, commit=merge, head_sha=head, variables=variables, **options)
+
+    def run_release(self, **options: Any) -> Run:
+        """Run what a push to the default branch starts: train, judge, register, deploy."""
+        return self.run_push(workflow=RELEASE, secrets=self.deploy_secrets, **options)
+
+    def run_dispatch(self, workflow: str, inputs: Mapping[str, str], **options: Any) -> Run:
+        """Run a workflow that somebody starts by hand on the default branch, with these inputs."""
+        head = self.repository.tip("main")
+        event = {"ref": "refs/heads/main", "inputs": dict(inputs)}
+        variables = {"GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main"}
+        return self.run_event(
+            "workflow_dispatch", event, commit=head, head_sha=head, variables=variables, workflow=workflow, **options
+        )
 
     def run_comment(self, pull: PullRequest, comment: Comment) -> Run | None:
         """Run what a new comment on a pull request starts, on the default branch as GitHub does; None where no job was due."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import dvc as dvc_library
 import pytest
 
+from modelship.core.credentials import read_credentials
 from modelship.core.errors import BadInput
-from modelship.data.dvc_pull import read_credentials
 from modelship.data.dvc_remotes import read_remotes
 from tests.project import Project
 from tests.servers import S3_KEY, S3_SECRET, free_port
