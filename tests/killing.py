@@ -23,15 +23,18 @@ CHAOS_STEP = 1 if os.environ.get("CHAOS") else 3
 """Every so manyeth moment is tried; `make chaos` tries all."""
 
 
-def killed_after(moment: int, action: Callable[[], object]) -> bool:
-    """Do `action` in a fork that is killed (signal 9) at its `moment`-th chance; whether it was, rather than had ended before."""
+def killed_after(moment: int, action: Callable[[], object], at: frozenset[str] = WRITING) -> bool:
+    """Do `action` in a fork that is killed (signal 9) at the `moment`-th of its calls and returns of functions named in `at`.
+
+    Returns whether it was killed, rather than had ended before.
+    """
     child = os.fork()
     if child == 0:
         left = moment
 
         def count(_: FrameType, event: str, function: Any) -> None:
             nonlocal left
-            if event in ("c_call", "c_return") and function.__name__ in WRITING:
+            if event in ("c_call", "c_return") and function.__name__ in at:
                 left -= 1
                 if left <= 0:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -55,7 +55,7 @@ def open_bucket(url: str, key: str) -> Bucket:
     session = get_session()
     is_elsewhere = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
     settings = Config(
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard"},
         max_pool_connections=_AT_ONCE,
         # Every file is hashed here; other servers than Amazon's may not know these.
         request_checksum_calculation="when_required",
