@@ -19,8 +19,8 @@ WRITING = frozenset(
 """The names of Python's own functions before and after which a process may be killed."""
 
 
-CHAOS_STEP = 1 if os.environ.get("CHAOS") else 3
-"""Every so manyeth moment is tried; `make chaos` tries all."""
+KILLS_APART = int(os.environ.get("MODELSHIP_TEST_KILLS_APART", "3"))
+"""Every so manyeth moment is tried; `make chaos` tries them all."""
 
 
 def killed_after(moment: int, action: Callable[[], object], at: frozenset[str] = WRITING) -> bool:

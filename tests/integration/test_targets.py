@@ -26,7 +26,7 @@ from modelship.deployment.smoke import SmokeResult, smoke
 from modelship.deployment.targets.bucket import Bucket
 from modelship.deployment.targets.target import NOTHING, Place, Release, Serving, Target, open_target
 from modelship.deployment.targets.versions import KEPT, held_digest
-from tests.killing import CHAOS_STEP, killed_after
+from tests.killing import KILLS_APART, killed_after
 from tests.servers import S3_KEY, S3_SECRET, free_port
 
 
@@ -197,7 +197,7 @@ def test_what_is_uploaded_is_what_was_registered(store: Store, models: dict[int,
     assert store.target.serving() == (1, models[1].release.digest)
 
 
-@pytest.mark.parametrize("seed", range(1, 400, 24 * CHAOS_STEP))
+@pytest.mark.parametrize("seed", range(1, 400, 24 * KILLS_APART))
 def test_killed_while_it_uploads_it_is_whole_and_repeating_finishes(seed: int, store: Store, models: dict[int, Model]) -> None:
     first, second = models[1].release, models[2].release
     store.target.serve(first)

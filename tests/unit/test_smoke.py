@@ -170,3 +170,18 @@ def test_examples_that_cannot_be_read_are_no_reason_to_pass(tmp_path: Path) -> N
 def test_an_interpreter_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"there is no interpreter `\.venv/bin/python`"):
         smoke(Serving(folder=tmp_path), None, Smoke(), ".venv/bin/python", tmp_path)
+
+
+def test_the_process_that_loads_a_model_has_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = ("AWS_ACCESS_KEY_ID", "MLFLOW_TRACKING_PASSWORD", "DEPLOY_TOKEN", "DB_PASSWORD", "API_KEY", "SLACK_WEBHOOK", "GOOGLE_X")
+    for name in secret:
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("KEYBOARD", "plain")
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment.txt\n")
+    interpreter.chmod(0o755)
+    result = smoke(Serving(folder=tmp_path), None, Smoke(), str(interpreter), tmp_path)
+    assert broken(result) == {"answers": "the model: its process ended without answers."}
+    seen = (tmp_path / "environment.txt").read_text()
+    assert "s3cret" not in seen
+    assert "KEYBOARD=plain" in seen

@@ -21,7 +21,7 @@ from modelship.deployment.targets.directory import Directory
 from modelship.deployment.targets.mlflow_serve import MlflowServe
 from modelship.deployment.targets.target import NOTHING, Place, Release, Serving, Target, open_target
 from modelship.deployment.targets.versions import KEPT, held_digest, locked
-from tests.killing import CHAOS_STEP, every_moment, killed_after
+from tests.killing import KILLS_APART, every_moment, killed_after
 from tests.project import ROOT
 
 
@@ -262,7 +262,7 @@ def test_killed_at_any_moment_it_is_whole_and_repeating_ends_as_if_nothing_had_b
     shutil.copytree(start, clean, symlinks=True)
     act(clean)
     after = read_by_a_server(clean)
-    for moment in every_moment(CHAOS_STEP):
+    for moment in every_moment(KILLS_APART):
         shutil.copytree(start, root, symlinks=True)
         was_killed = killed_after(moment, lambda: act(root))
         assert read_by_a_server_at_any_moment(root) in (before, after), moment
@@ -274,7 +274,7 @@ def test_killed_at_any_moment_it_is_whole_and_repeating_ends_as_if_nothing_had_b
     assert moment > (10 if version == 0 else 30)
 
 
-@pytest.mark.parametrize("moment", range(1, 140, 4 * CHAOS_STEP))
+@pytest.mark.parametrize("moment", range(1, 140, 4 * KILLS_APART))
 def test_what_a_killed_run_left_hinders_no_other_version(moment: int, tmp_path: Path, root: Path) -> None:
     target = Directory(root)
     target.serve(release(tmp_path, 1))

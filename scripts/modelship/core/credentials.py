@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from modelship.core.errors import bad_input
 
@@ -10,6 +11,14 @@ STORAGE = ("AWS_", "AZURE_", "GOOGLE_")
 """How the names begin that cloud storage libraries read."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_SECRETS = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|WEBHOOK|(?:^|_)KEY(?:_|$)|APIKEY|^MLFLOW_TRACKING_", re.IGNORECASE)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables less those whose names say that they let somebody in somewhere: a process that runs a model has no use for them."""
+    return {name: value for name, value in environ.items() if not name.startswith(STORAGE) and not _SECRETS.search(name)}
 
 
 def read_credentials(text: str, *, prefixes: tuple[str, ...] = STORAGE) -> dict[str, str]:

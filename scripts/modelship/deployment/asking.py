@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from modelship.core import workflow
+from modelship.core.credentials import without_secrets
 from modelship.core.errors import Problem, bad_input
 from modelship.core.examples import Examples, Split
 from modelship.core.words import brief, clean
@@ -169,7 +170,7 @@ def ask_folder(folder: Path, examples: Examples | None, file: Path | None, calls
     if not (shutil.which(python) or (directory / python).is_file()):
         raise bad_input(f"there is no interpreter `{python}`, which would load the model.", "Set `train.python`.")
     with tempfile.TemporaryDirectory(prefix="modelship-") as scratch:
-        scorer = Scorer(python, directory, model_environment(os.environ), Path(scratch))
+        scorer = Scorer(python, directory, model_environment(without_secrets(os.environ)), Path(scratch))
         task = {
             "task": "answer",
             "model": str(folder.resolve()),

@@ -24,6 +24,7 @@ from msgspec import Meta
 
 from modelship.core import workflow
 from modelship.core.config import Duration, seconds_of
+from modelship.core.credentials import without_secrets
 from modelship.core.errors import bad_input, infrastructure
 from modelship.core.words import clean
 from modelship.deployment.targets import versions
@@ -184,7 +185,7 @@ class MlflowServe:
         return url
 
     def _environment(self) -> dict[str, str]:
-        """The team's variables, less what a server has no use for."""
+        """The team's variables, less secrets."""
         own = {
             "PATH": os.pathsep.join([self._scripts(), os.environ.get("PATH", os.defpath)]),
             # GitHub's runner ends what still carries its mark when the job is over.
@@ -192,8 +193,7 @@ class MlflowServe:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")}
-        return training_environment(kept, own, None)
+        return training_environment(without_secrets(os.environ), own, None)
 
     def _scripts(self) -> str:
         """Where the team's interpreter has its programs: MLflow starts `uvicorn` by its name."""
