@@ -325,7 +325,7 @@ def running(place: Place) -> list[str]:
 
 def pings(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/ping", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/ping", timeout=20) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -259,13 +259,17 @@ class _Server:
 
     def end(self) -> None:
         """End the process and what it started, and forget it. Requests that it has begun to answer get ten seconds."""
+        # One that has just been started, by a command that was killed then, is about to write it.
+        _until(lambda: self._pid() is not None or not self.is_alive())
         pid = self._pid()
         if pid is not None and self.is_alive():
             _signal(pid, signal.SIGTERM)
             _until(lambda: not _group_runs(pid))
             _signal(pid, signal.SIGKILL)
-            if not _until(lambda: not self.is_alive()):
-                raise infrastructure(f"the server with process id {pid} does not end.", "End it, and run this again.")
+        if not _until(lambda: not self.is_alive()):
+            raise infrastructure(
+                f"the server {self.name}, with process id {pid or 'unknown'}, does not end.", "End it, and run this again."
+            )
         for kind in ("pid", "log", "alive"):
             self._file(kind).unlink(missing_ok=True)
 
@@ -356,7 +360,7 @@ def _url(host: str, port: int) -> str:
 
 def _answers(url: str) -> bool:
     """Whether the server says that it is ready."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().status == 200
