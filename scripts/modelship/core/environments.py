@@ -16,11 +16,12 @@ from modelship.core.errors import bad_input, infrastructure
 
 _DATA = ("great_expectations", "pyarrow")
 _SQL = ("psycopg", "sqlalchemy", "pyarrow")
+_REGISTER = ("mlflow", "skops")
 
 MODULES = {
     "data": _DATA,
     "data-sql": (*_DATA, *_SQL),
-    "deploy-s3": ("botocore",),
+    "deploy-s3": (*_REGISTER, "botocore"),
     "drift": ("evidently", "pyarrow"),
     "dvc": ("dvc",),
     "dvc-azure": ("dvc_azure",),
@@ -29,7 +30,7 @@ MODULES = {
     "dvc-ssh": ("dvc_ssh",),
     "gate": ("pyarrow",),
     "github": ("github",),
-    "register": ("skops",),
+    "register": _REGISTER,
     "registry": ("mlflow",),
     "signing": ("model_signing",),
     "spark": (*_DATA, "pyspark"),
