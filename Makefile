@@ -49,8 +49,9 @@ template: ## The template's own tests, in its own environment.
 e2e: node_modules ## The real workflows, run by act against a stateful GitHub API.
 	@$(PYTEST) tests/e2e -n 2 -q --dist loadgroup
 
-chaos: ## Kill and disturb what registers, everywhere and often; half an hour.
-	@MODELSHIP_TEST_SCHEDULES=1000 MODELSHIP_TEST_FAULTS_APART=64 $(PYTEST) tests/integration/test_publish.py tests/integration/test_register_killed.py -n 2 -q
+chaos: ## Kill and disturb what registers and deploys, everywhere and often, and let many race; an hour.
+	@export MODELSHIP_TEST_SCHEDULES=1000 MODELSHIP_TEST_FAULTS_APART=64 MODELSHIP_TEST_KILLS_APART=1 MODELSHIP_TEST_ROUNDS=50 && \
+	$(PYTEST) tests/integration/test_{publish,register_killed,ledger,deployment,targets}.py -n 2 -q
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py

@@ -95,11 +95,11 @@ def s3_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """An MLflow tracking server with its registry, over SQLite and a folder of artifacts."""
+def mlflow_server(folder: Path, store: str = "") -> Iterator[str]:
+    """An MLflow tracking server with its registry, over the database `store` (SQLite without it) and a folder of artifacts."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    store = f"sqlite:///{folder / 'mlflow.db'}"
+    store = store or f"sqlite:///{folder / 'mlflow.db'}"
     command: list[str | Path] = [
         sys.executable,
         "-m",

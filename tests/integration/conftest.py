@@ -24,6 +24,14 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mlflow_on_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[str]:
+    """The URL of an MLflow server that keeps its registry in PostgreSQL."""
+    store = postgres.replace("postgresql://", "postgresql+psycopg://", 1)
+    with servers.mlflow_server(tmp_path_factory.mktemp("mlflow-on-postgres"), store) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty database on a PostgreSQL server."""
     with servers.postgres_server(tmp_path_factory.mktemp("postgres")) as url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import uuid
@@ -22,6 +23,7 @@ from modelship.registry.version import TAG_DIGEST
 from tests.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[2]
+SCHEDULES = int(os.environ.get("MODELSHIP_TEST_SCHEDULES", "36"))
 DEPLOYER = ROOT / "tests" / "deployer.py"
 MODULES = (
     "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.db.utils",
@@ -205,7 +207,7 @@ def copy_of(shop: Shop, folder: Path) -> Shop:
     return Shop(f"sqlite:///{folder / 'mlflow.db'}", shop.model, folder)
 
 
-@pytest.mark.parametrize("seed", range(34))
+@pytest.mark.parametrize("seed", range(SCHEDULES // 3))
 @pytest.mark.parametrize("story", ["deploy", "ill", "rollback"])
 def test_killed_anywhere_and_started_again_it_ends_as_if_nothing_had_happened(
     two_deployed: Shop, tmp_path: Path, story: str, seed: int

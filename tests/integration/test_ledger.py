@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -336,6 +337,7 @@ def test_a_server_that_is_down_is_asked_a_few_times_and_no_password_shows(capsys
 # Many at once ------------------------------------------------------------------------------------------------------------------------
 
 PROMOTERS = 20
+ROUNDS = int(os.environ.get("MODELSHIP_TEST_ROUNDS", "2"))
 
 
 def promote(log: Log, version: int, qualities: dict[int, int], killed_after: Action | None) -> None:
@@ -361,25 +363,24 @@ def promote(log: Log, version: int, qualities: dict[int, int], killed_after: Act
             return
 
 
-@pytest.mark.parametrize("rounds", [2])
-def test_the_best_of_many_at_once_ends_up_champion(mlflow: str, rounds: int) -> None:
-    for seed in range(rounds):
-        chance = random.Random(seed)
-        model = Model(mlflow, versions=PROMOTERS)
-        qualities = dict(enumerate(chance.sample(range(1000), PROMOTERS), start=1))
-        killed = dict(zip(chance.sample(sorted(qualities), 4), [Action.DEPLOY, Action.DEPLOY, Action.GOOD, Action.GOOD], strict=True))
-        with ThreadPoolExecutor(PROMOTERS) as pool:
-            started = [
-                pool.submit(promote, Log(mlflow, model.name), version, qualities, killed.get(version)) for version in sorted(qualities)
-            ]
-        for promoter in started:
-            promoter.result()
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_the_best_of_many_at_once_ends_up_champion(mlflow_on_postgres: str, seed: int) -> None:
+    mlflow, chance = mlflow_on_postgres, random.Random(seed)
+    model = Model(mlflow, versions=PROMOTERS)
+    qualities = dict(enumerate(chance.sample(range(1000), PROMOTERS), start=1))
+    killed = dict(zip(chance.sample(sorted(qualities), 4), [Action.DEPLOY, Action.DEPLOY, Action.GOOD, Action.GOOD], strict=True))
+    with ThreadPoolExecutor(PROMOTERS) as pool:
+        started = [
+            pool.submit(promote, Log(mlflow, model.name), version, qualities, killed.get(version)) for version in sorted(qualities)
+        ]
+    for promoter in started:
+        promoter.result()
 
-        log = Log(mlflow, model.name)
-        best = max((version for version in qualities if killed.get(version) is not Action.DEPLOY), key=qualities.__getitem__)
-        entries, state = log.read(), log.reconcile() if best in killed else log.state()
-        assert model.aliases == {"champion": str(best), "production": str(best)}
-        good = [entry for entry in entries if entry.number not in state.refused and entry.action is Action.GOOD]
-        champions = [qualities[entry.version] for entry in good]
-        assert champions == sorted(set(champions)), "a worse one followed, or one came twice"
-        assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+    log = Log(mlflow, model.name)
+    best = max((version for version in qualities if killed.get(version) is not Action.DEPLOY), key=qualities.__getitem__)
+    entries, state = log.read(), log.reconcile() if best in killed else log.state()
+    assert model.aliases == {"champion": str(best), "production": str(best)}
+    good = [entry for entry in entries if entry.number not in state.refused and entry.action is Action.GOOD]
+    champions = [qualities[entry.version] for entry in good]
+    assert champions == sorted(set(champions)), "a worse one followed, or one came twice"
+    assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
