@@ -82,7 +82,9 @@ def test_one_name_everywhere() -> None:
     folders = {path.name for path in (ROOT / "actions").iterdir() if path.is_dir()}
     assert folders == set(ACTIONS) - {"pull-request"}, "a folder without an action.yml"
     assert set(ACTIONS) <= set(COMMANDS)
-    assert set(COMMANDS) - set(ACTIONS) == {"init", "schema"}, "a command that is neither an action nor for a terminal alone"
+    assert set(COMMANDS) - set(ACTIONS) == {"init", "schema", "deployments"}, (
+        "a command that is neither an action nor for a terminal alone"
+    )
     assert set(RECORDS) <= set(ACTIONS)
     for name in COMMANDS:
         assert click_command(name).name == name

@@ -110,7 +110,12 @@ def _block(block: Block) -> list[str]:
             return [f"│ {clean_log_line(line)}" for line in lines]
 
 
-def _table(table: Table) -> list[str]:
+def render_table(table: Table, most: int = _MAX_ROWS) -> str:
+    """One table by itself, `most` rows of it."""
+    return "\n".join(_table(table, most))
+
+
+def _table(table: Table, most: int = _MAX_ROWS) -> list[str]:
     """Columns side by side, each as wide as its widest cell; where they would not fit, some fewer and some narrower."""
     kept = list(range(len(table.columns)))
     if sum(_widths(table, kept)) > _room(len(kept)):
@@ -122,10 +127,10 @@ def _table(table: Table) -> list[str]:
     lines = []
     if any(header):
         lines.append(("  " if lights else "") + _paint(_aligned(header, widths, to_right), "none"))
-    for row in table.rows[:_MAX_ROWS]:
+    for row in table.rows[:most]:
         sign = f"{_paint(_SIGNS[row.light], row.light)} " if row.light else "  " if lights else ""
         lines.append(sign + _aligned([_cell(row.cells[index]) for index in kept], widths, to_right))
-    hidden = len(table.rows) - _MAX_ROWS
+    hidden = len(table.rows) - most
     return [*lines, f"… and {hidden:,} more"] if hidden > 0 else lines
 
 
