@@ -94,7 +94,7 @@ def action_page(name: str) -> str:
         "## Inputs",
         _inputs(action),
         "## Outputs",
-        table(["output", "what it is"], ((code(key), value["description"]) for key, value in action["outputs"].items())),
+        table(["output", "what it is"], ((code(key), value["description"]) for key, value in action.get("outputs", {}).items())),
         f"Exit codes and options: [modelship {name}](../../docs/reference/commands.md#modelship-{name}).{_record_link(name)}",
     )
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "deploy": "Let an environment serve a registered version, or go back.",
     "rollback": "Bring the previous good version back.",
     "deployments": "Print what is live where, and who deployed what.",
+    "notify": "Tell people in a chat what came of a run.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
     "accept": "Judge a pull request again after the approval label or a comment.",
