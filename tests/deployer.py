@@ -57,6 +57,8 @@ def main(path: str) -> None:
     def ask(serving: Serving, _examples: Path | None) -> SmokeResult:
         assert serving.folder is not None
         served = (serving.folder / "weights.json").read_text(encoding="utf-8")
+        if order["breaks"]:
+            raise RuntimeError("a defect in a smoke test")
         return SmokeResult((SmokeCheck(check="answers", holds=served not in order["ill"], told=f"it holds {served}"),))
 
     client, log = connect(order["uri"]), Log(order["uri"], order["model"])

@@ -45,7 +45,7 @@ class Shop:
         return Log(self.uri, self.model)
 
     def order(
-        self, action: Action, version: int, key: str, *, ill: tuple[int, ...] = (), dies_at: int | None = None
+        self, action: Action, version: int, key: str, *, ill: tuple[int, ...] = (), dies_at: int | None = None, breaks: bool = False
     ) -> dict[str, Any]:
         """Carry an order out in a process of its own; returns what came of it, `{"died": True}` where it was killed."""
         file = self.root / f"{uuid.uuid4().hex}.json"
@@ -54,7 +54,7 @@ class Shop:
         told = {
             "uri": self.uri, "model": self.model, "root": str(self.root), "environment": "live", "action": action, "version": version,
             "key": key, "ill": [f"v{number}" for number in ill], "dies-at": dies_at,
-            "replaces": began.replaces if began else champion,
+            "breaks": breaks, "replaces": began.replaces if began else champion,
         }  # fmt: skip
         file.write_text(json.dumps(told), encoding="utf-8")
         python = warm_python(DEPLOYER, *MODULES, path=ROOT / "scripts")
@@ -164,6 +164,13 @@ def test_a_run_that_is_started_again_does_not_deploy_what_was_rolled_back(shop: 
     shop.order(Action.ROLLBACK, 1, "back")
     again = shop.order(Action.DEPLOY, 2, "second")
     assert (again["done"], again["told"]) == (True, "v2 was deployed by this run before; now v1 serves live")
+    assert shop.facts == serving(1)
+
+
+def test_a_defect_in_the_middle_leaves_what_was_there(shop: Shop) -> None:
+    shop.order(Action.DEPLOY, 1, "first")
+    with pytest.raises(AssertionError, match="a defect in a smoke test"):
+        shop.order(Action.DEPLOY, 2, "second", breaks=True)
     assert shop.facts == serving(1)
 
 

@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("template-repo/.github/workflows/*.yml")])
 ACTIONS = sorted([ROOT / "action.yml", *ROOT.glob("actions/*/action.yml")])
-SOURCES = [name for name in ("scripts/modelship", "tests", "docs", "benchmarks") if (ROOT / name).is_dir()]
 
 IGNORES_AT_MOST = 5
 
@@ -164,18 +163,3 @@ def test_the_launcher_passes_shellcheck() -> None:
 def test_every_step_passes_shellcheck(where: str, shell: str, script: str) -> None:
     assert shell == "bash", where
     passes(BIN / "shellcheck", "--shell=bash", "--severity=style", "-", stdin=f"{script}\n")
-
-
-# Python --------------------------------------------------------------------------------------------------------------------------
-
-
-def test_ruff_check() -> None:
-    passes(BIN / "ruff", "check", "--no-cache", *SOURCES)
-
-
-def test_ruff_format() -> None:
-    passes(BIN / "ruff", "format", "--check", "--no-cache", *SOURCES)
-
-
-def test_mypy() -> None:
-    passes(BIN / "mypy", "--strict", *SOURCES)

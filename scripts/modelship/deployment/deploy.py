@@ -193,8 +193,8 @@ def _serve(order: Order, means: Means, began: Entry, state: State) -> Outcome:
             serving = means.target.serve(_release(order.version, fetched.model))
         with workflow.group(f"Ask {order.who}"):
             result = means.smoke(serving, fetched.examples)
-    except ModelshipError as error:
-        told = error.problems[0].message
+    except Exception as error:  # Whatever went wrong, a defect of ours too: the environment must not be left half-way.
+        told = error.problems[0].message if isinstance(error, ModelshipError) else f"unexpected {type(error).__name__}"
         _go_back(order, means, began, before, f"it could not be deployed: {told}")
         raise
     if not result.passed:
