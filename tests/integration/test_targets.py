@@ -143,7 +143,13 @@ def test_a_bucket_s_pointer_moves_after_what_it_names_is_there(store: Store, mod
         assert held_digest(serving.folder) == release.digest
         pointer = store.pointer()
         assert pointer is not None
-        assert pointer == {"model": "flights", "version": version, "digest": release.digest, "path": pointer["path"]}
+        assert pointer == {
+            "model": "flights",
+            "environment": "staging",
+            "version": version,
+            "digest": release.digest,
+            "path": pointer["path"],
+        }
         start = f"models/staging/{pointer['path']}/"
         there = {key.removeprefix(start): body for key, body in store.objects().items() if key.startswith(start)}
         assert there == {

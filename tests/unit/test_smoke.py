@@ -112,14 +112,17 @@ def test_latency_without_an_answer_breaks_a_budget_only() -> None:
     assert "latency" in broken(judged(Smoke(max_error_rate=1.0, latency_p99="1s"), single=single))
 
 
-def test_without_an_address_or_examples_it_says_so() -> None:
-    nowhere = judge(None, KNOWN, Smoke())
-    assert nowhere.passed
-    assert "without a smoke test" in nowhere.notices[0]
+def test_without_examples_it_says_so() -> None:
     blind = judge(heard(), None, Smoke())
     assert blind.passed
     assert "has no examples" in blind.notices[0]
     assert not judge(heard(silence="refused"), None, Smoke()).passed
+
+
+def test_nothing_to_ask_is_no_pass(tmp_path: Path) -> None:
+    assert broken(smoke(Serving(), None, Smoke(), "python", tmp_path)) == {
+        "answers": "the target names neither an address nor a folder"
+    }
 
 
 # One answer and another ----------------------------------------------------------------------------------------------------------
@@ -151,7 +154,7 @@ def test_numbers_may_be_a_tolerance_apart(expected: float, moved: float, toleran
         assert is_close(found, expected, tolerance) == (abs(found - expected) <= allowed)
 
 
-@pytest.mark.parametrize("other", [float("nan"), float("inf"), None, "1", True, [1], {"a": 1}])
+@pytest.mark.parametrize("other", [float("nan"), float("inf"), 10**400, None, "1", True, [1], {"a": 1}])
 def test_what_is_no_such_number_is_far(other: Any) -> None:
     assert not is_close(other, 1, 1e6)
     assert not is_close([other], [1], 1e6)

@@ -127,7 +127,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_versions_stand_side_by_side_and_the_pointer_moves(tmp_path: Path, root: Path) -> None:
-    target = Directory(root)
+    target = Directory(root, "staging")
     assert target.serving() == NOTHING
     for version in (1, 2, 1):
         wanted = release(tmp_path, version)
@@ -143,14 +143,14 @@ def test_versions_stand_side_by_side_and_the_pointer_moves(tmp_path: Path, root:
 
 
 def test_serving_twice_changes_nothing(tmp_path: Path, root: Path) -> None:
-    Directory(root).serve(release(tmp_path, 1))
+    Directory(root, "staging").serve(release(tmp_path, 1))
     before = tree(root)
-    Directory(root).serve(release(tmp_path, 1))
+    Directory(root, "staging").serve(release(tmp_path, 1))
     assert tree(root) == before
 
 
 def test_what_somebody_changed_is_told_and_mended(tmp_path: Path, root: Path) -> None:
-    target, wanted = Directory(root), release(tmp_path, 1)
+    target, wanted = Directory(root, "staging"), release(tmp_path, 1)
     target.serve(wanted)
     held = root / "current" / "model" / "MLmodel"
     held.write_text("flavors: {evil: {}}\n")
@@ -163,7 +163,7 @@ def test_what_somebody_changed_is_told_and_mended(tmp_path: Path, root: Path) ->
 
 
 def test_a_copy_that_differs_is_not_switched_to(tmp_path: Path, root: Path) -> None:
-    target, good = Directory(root), release(tmp_path, 1)
+    target, good = Directory(root, "staging"), release(tmp_path, 1)
     target.serve(good)
     tampered = Release("flights", 2, good.digest, release(tmp_path, 2).folder)
     with pytest.raises(InfrastructureError, match="is not what was copied"):
@@ -187,7 +187,7 @@ def test_a_copy_that_differs_is_not_switched_to(tmp_path: Path, root: Path) -> N
     ],
 )
 def test_a_broken_state_is_mended_by_the_next_deployment(break_it: Callable[[Path], object], tmp_path: Path, root: Path) -> None:
-    target, wanted = Directory(root), release(tmp_path, 1)
+    target, wanted = Directory(root, "staging"), release(tmp_path, 1)
     target.serve(wanted)
     break_it(root)
     target.serving()
@@ -198,22 +198,36 @@ def test_a_broken_state_is_mended_by_the_next_deployment(break_it: Callable[[Pat
 def test_what_the_team_keeps_under_the_names_is_left_alone(tmp_path: Path, root: Path) -> None:
     (root / "current").mkdir(parents=True)
     (root / "current" / "ours.txt").write_text("ours")
-    for change in (lambda: Directory(root).serve(release(tmp_path, 1)), Directory(root).clear):
+    for change in (lambda: Directory(root, "staging").serve(release(tmp_path, 1)), Directory(root, "staging").clear):
         with pytest.raises(BadInput, match="is no link"):
             change()
     assert (root / "current" / "ours.txt").read_text() == "ours"
 
 
+def test_no_two_environments_or_models_share_a_folder(tmp_path: Path, root: Path) -> None:
+    target, first, second = Directory(root, "staging"), release(tmp_path, 1), release(tmp_path, 2)
+    target.serve(first)
+    before = tree(root)
+    with pytest.raises(BadInput, match="serves `flights` in staging, not `flights` in production"):
+        Directory(root, "production").serve(second)
+    with pytest.raises(BadInput, match="serves `flights` in staging, not `trains` in staging"):
+        target.serve(Release("trains", 2, second.digest, second.folder))
+    assert tree(root) == before
+    target.clear()
+    Directory(root, "production").serve(second)
+    assert read_by_a_server(root) == (2, second.digest)
+
+
 def test_one_at_a_time(tmp_path: Path, root: Path) -> None:
     with locked(root), pytest.raises(InfrastructureError, match="another process is changing"), locked(root, patience=0.1):
         pass
-    Directory(root).serve(release(tmp_path, 1))
+    Directory(root, "staging").serve(release(tmp_path, 1))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InfrastructureError, match="cannot be written"):
-        Directory(tmp_path / "file").serve(release(tmp_path, 1))
+        Directory(tmp_path / "file", "staging").serve(release(tmp_path, 1))
 
 
 @given(st.lists(st.integers(0, 9), max_size=25))
@@ -221,7 +235,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_the_pointer_follows_and_those_that_served_last_stay(tmp_path_factory: pytest.TempPathFactory, wanted: list[int]) -> None:
     """0 stands for serving nothing."""
     models, root = tmp_path_factory.getbasetemp() / "models", tmp_path_factory.mktemp("target") / "live"
-    target = Directory(root)
+    target = Directory(root, "staging")
     order: list[int] = []
     for version in wanted:
         if version:
@@ -249,13 +263,13 @@ def test_killed_at_any_moment_it_is_whole_and_repeating_ends_as_if_nothing_had_b
     """-1 stands for damage to version 1, 0 for serving nothing."""
 
     def act(root: Path) -> None:
-        Directory(root).serve(release(tmp_path, version)) if version else Directory(root).clear()
+        Directory(root, "staging").serve(release(tmp_path, version)) if version else Directory(root, "staging").clear()
 
     start, clean, root = tmp_path / "start", tmp_path / "clean", tmp_path / "killed"
     start.mkdir()
     for one in served:
         if one > 0:
-            Directory(start).serve(release(tmp_path, one))
+            Directory(start, "staging").serve(release(tmp_path, one))
         else:
             (next((start / "versions").glob("v1-*")) / "model" / "MLmodel").write_text("changed")
     before = read_by_a_server(start)
@@ -276,7 +290,7 @@ def test_killed_at_any_moment_it_is_whole_and_repeating_ends_as_if_nothing_had_b
 
 @pytest.mark.parametrize("moment", range(1, 140, 4 * KILLS_APART))
 def test_what_a_killed_run_left_hinders_no_other_version(moment: int, tmp_path: Path, root: Path) -> None:
-    target = Directory(root)
+    target = Directory(root, "staging")
     target.serve(release(tmp_path, 1))
     killed_after(moment, lambda: target.serve(release(tmp_path, 2)))
     target.serve(release(tmp_path, 3))
@@ -340,7 +354,7 @@ def test_scripts_serve_say_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_one_script_is_enough_until_a_first_deployment_fails(tmp_path: Path) -> None:
     target = open_target("command", "true", place(tmp_path))
-    assert target.serve(release(tmp_path, 1)) == Serving()
+    assert target.serve(release(tmp_path, 1)) == Serving(folder=release(tmp_path, 1).folder)
     assert target.serving() is None
     with pytest.raises(InfrastructureError, match=r"there is no `deploy\.environments\.staging\.target\.command\.clear`"):
         target.clear()
@@ -362,12 +376,24 @@ def test_one_script_is_enough_until_a_first_deployment_fails(tmp_path: Path) -> 
         ({"run": """echo '{"url": "file:///etc"}' > "$MODELSHIP_OUTPUT" """}, BadInput, "which is no address"),
         ({"run": """echo '{"url": "http://me:pa55@host/"}' > "$MODELSHIP_OUTPUT" """}, BadInput, "which is no address"),
         ({"run": """echo '{"url": "http://[::1"}' > "$MODELSHIP_OUTPUT" """}, BadInput, "which is no address"),
+        ({"run": 'head -c 70000 /dev/zero | tr "\\0" " " > "$MODELSHIP_OUTPUT"'}, BadInput, "is no file of at most 64 KiB"),
+        ({"run": 'mkdir "$MODELSHIP_OUTPUT"'}, BadInput, "is no file of at most 64 KiB"),
+        ({"run": 'ln -s /etc/hostname "$MODELSHIP_OUTPUT"'}, BadInput, "is no file of at most 64 KiB"),
     ],
 )
 def test_a_script_that_fails_says_why(settings: dict[str, str], error: type[ModelshipError], says: str, tmp_path: Path) -> None:
     with pytest.raises(error) as raised:
         open_target("command", settings, place(tmp_path)).serve(release(tmp_path, 1))
     assert says in str(raised.value)
+
+
+def test_a_secret_that_a_script_prints_does_not_get_into_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "hunter2-hunter2")
+    monkeypatch.setenv("SOME_TOKEN", "ab")
+    with pytest.raises(InfrastructureError) as raised:
+        open_target("command", 'echo "about to log in with $REGISTRY_PASSWORD"; exit 1', place(tmp_path)).serve(release(tmp_path, 1))
+    assert "about to log in with ***" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("said", ["{}", '{"version": 0, "digest": ""}', '{"version": 1, "digest": "sha256:x"}', "[1]", "7"])

@@ -14,11 +14,25 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 _SECRETS = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|WEBHOOK|(?:^|_)KEY(?:_|$)|APIKEY|^MLFLOW_TRACKING_", re.IGNORECASE)
+_SHORTEST_SECRET = 6
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Variables less those whose names say that they let somebody in somewhere: a process that runs a model has no use for them."""
-    return {name: value for name, value in environ.items() if not name.startswith(STORAGE) and not _SECRETS.search(name)}
+    return {name: value for name, value in environ.items() if not _is_secret(name)}
+
+
+def masked(text: str, environ: Mapping[str, str]) -> str:
+    """`text` without the values of such variables, save those too short to tell from any other word."""
+    values = {value.strip() for name, value in environ.items() if _is_secret(name)}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "***")
+    return text
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith(STORAGE) or bool(_SECRETS.search(name))
 
 
 def read_credentials(text: str, *, prefixes: tuple[str, ...] = STORAGE) -> dict[str, str]:

@@ -25,6 +25,7 @@ from modelship.deployment.targets.versions import (
     RELEASE,
     VERSIONS,
     Pointer,
+    check_owner,
     encoded,
     held_digest,
     pointer_to,
@@ -40,7 +41,7 @@ _NO_CONDITIONS = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest
 _CONDITION_BROKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
-def open_bucket(url: str, key: str) -> Bucket:
+def open_bucket(url: str, key: str, environment: str) -> Bucket:
     """The bucket and prefix of `s3://bucket/prefix`, read from the key `key`; the endpoint and who asks come from AWS's variables.
 
     Raises BadInput where no bucket is named.
@@ -63,7 +64,7 @@ def open_bucket(url: str, key: str) -> Bucket:
         s3={"addressing_style": "path" if is_elsewhere else "auto"},
     )
     client = session.create_client("s3", region_name=session.get_config_variable("region") or "us-east-1", config=settings)
-    return Bucket(client, bucket, prefix.strip("/"))
+    return Bucket(client, bucket, prefix.strip("/"), environment)
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,20 @@ class _Object:
 class Bucket:
     """Versions below a prefix of a bucket. Raises InfrastructureError when the store does not answer."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str, environment: str) -> None:
         self._client = client
         self._bucket = bucket
+        self._environment = environment
         self._prefix = f"{prefix}/" if prefix else ""
         self._where = f"s3://{bucket}/{prefix}"
 
     def serve(self, release: Release) -> Serving:
         """Upload the version, read it back and compare, switch, and remove the oldest ones."""
         with self._answering():
-            _, tag = self._pointer()
+            before, tag = self._pointer()
+            check_owner(before, release, self._environment, self._where)
             name, held = self._put(release)
-            self._switch(pointer_to(release, name), tag)
+            self._switch(pointer_to(release, self._environment, name), tag)
         self._prune(name)
         return Serving(folder=held)
 
@@ -149,7 +152,9 @@ class Bucket:
             if held:
                 # Written at every deployment: its age says when the version served last.
                 self._client.put_object(
-                    Bucket=self._bucket, Key=self._version_key(name, RELEASE), Body=encoded(pointer_to(release, name))
+                    Bucket=self._bucket,
+                    Key=self._version_key(name, RELEASE),
+                    Body=encoded(pointer_to(release, self._environment, name)),
                 )
                 return name, held
             if not is_there:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from modelship.core import workflow
 from modelship.core.config import Duration, seconds_of
+from modelship.core.credentials import masked
 from modelship.core.errors import bad_input, infrastructure
 from modelship.core.scratch import scratch_folder
 from modelship.core.words import clean
@@ -21,6 +22,7 @@ from modelship.training.process import Finished, run_command
 _MOST_OUTPUT = 64 * 1024
 _MOST_LOG = 4 * 1024 * 1024
 _LOG_LINES = 5
+_SCRIPTS = {"serve": "run"}
 
 # The files with which a step sets outputs, variables or paths for later steps are this command's own.
 _WITHHELD = frozenset({"GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"})
@@ -80,7 +82,8 @@ class Command:
             raise bad_input(
                 f"`{self._key}.run` names `{clean(url, 100)}`, which is no address.", "Write one such as `https://host/path`."
             )
-        return Serving(url=url.rstrip("/"))
+        # Without an address the model that was handed over is asked, so that a version that does not load is found all the same.
+        return Serving(url=url.rstrip("/")) if url else Serving(folder=release.folder)
 
     def serving(self) -> tuple[int, str] | None:
         """What `serving` says."""
@@ -117,15 +120,19 @@ class Command:
         with workflow.commands_stopped():
             finished = run_command(script, self._place.directory, environment, seconds_of(self._settings.timeout), _MOST_LOG)
         self._check(action, finished)
-        try:
-            with output.open("rb") as file:
-                return file.read(_MOST_OUTPUT).strip()
-        except FileNotFoundError:
+        if not output.exists():
             return b""
+        if output.is_symlink() or not output.is_file() or output.stat().st_size > _MOST_OUTPUT:
+            raise bad_input(
+                f"what `{self._key}.{_SCRIPTS.get(action, action)}` left at MODELSHIP_OUTPUT is no file of at most "
+                f"{_MOST_OUTPUT // 1024} KiB."
+            )
+        return output.read_bytes().strip()
 
     def _check(self, action: str, finished: Finished) -> None:
-        which = f"`{self._key}.{'run' if action == 'serve' else action}`"
-        said = " / ".join(clean(line, 200) for line in finished.log_tail[-_LOG_LINES:])
+        which = f"`{self._key}.{_SCRIPTS.get(action, action)}`"
+        # What a log masks is not masked in the ledger, where this will stand.
+        said = " / ".join(clean(masked(line, os.environ), 200) for line in finished.log_tail[-_LOG_LINES:])
         last = f" Its last lines: {said}" if said else ""
         if finished.timed_out:
             raise infrastructure(

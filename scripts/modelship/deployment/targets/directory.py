@@ -39,33 +39,34 @@ def open_directory(settings: Any, place: Place) -> Target:
     if path.startswith("s3://"):
         from modelship.deployment.targets.bucket import open_bucket
 
-        return open_bucket(path, key)
+        return open_bucket(path, key, place.environment)
     if _SCHEME in path:
         raise bad_input(f"`{key}` is `{path[:100]}`, which is no folder.", "A path or `s3://bucket/prefix` is understood.")
-    return Directory(place.directory / path)
+    return Directory(place.directory / path, place.environment)
 
 
 class Directory:
     """A folder. `current` links to the version's folder, `current.json` to the pointer in it: one rename switches both."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: str) -> None:
         self.root = root
+        self._environment = environment
 
     def serve(self, release: Release) -> Serving:
         """Copy the version beside the others, switch, and remove the oldest ones."""
         with locked(self.root):
-            folder = versions.put(self.root, release)
+            versions.check_owner(self._pointer(), release, self._environment, self.root)
+            folder = versions.put(self.root, release, self._environment)
             self._switch(folder)
             versions.prune(self.root, folder)
         return Serving(folder=self._current() / MODEL)
 
     def serving(self) -> tuple[int, str] | None:
         """The version that `current` leads to, and the digest that its files have now."""
+        pointer = self._pointer()
         try:
-            folder = self._current()
-            pointer = msgspec.json.decode((folder / RELEASE).read_bytes(), type=Pointer)
-            return pointer.version, versions.held_digest(folder / MODEL)
-        except (OSError, RuntimeError, msgspec.DecodeError, UnicodeDecodeError):  # RuntimeError: a link that leads to itself.
+            return (pointer.version, versions.held_digest(self._current() / MODEL)) if pointer else NOTHING
+        except OSError:
             return NOTHING
 
     def clear(self) -> None:
@@ -73,6 +74,13 @@ class Directory:
         with locked(self.root), writing(self.root):
             for name in (CURRENT, POINTER):
                 self._link(name).unlink(missing_ok=True)
+
+    def _pointer(self) -> Pointer | None:
+        """What the folder says that `current` leads to; None where that cannot be read."""
+        try:
+            return msgspec.json.decode((self._current() / RELEASE).read_bytes(), type=Pointer)
+        except (OSError, RuntimeError, msgspec.DecodeError, UnicodeDecodeError):  # RuntimeError: a link that leads to itself.
+            return None
 
     def _current(self) -> Path:
         return (self.root / CURRENT).resolve(strict=True)

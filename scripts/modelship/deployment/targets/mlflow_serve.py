@@ -90,10 +90,11 @@ class MlflowServe:
         """Start a server for the version, and end the one before when it answers."""
         with locked(self.root, self._timeout) as lock:
             before = self._live()
+            versions.check_owner(before, release, self._place.environment, self.root)
             self._end_all(but=before)
             if before and before.served == (release.version, release.digest) and self._is_well(before, release):
                 return Serving(url=before.url)
-            folder = versions.put(self.root, release)
+            folder = versions.put(self.root, release, self._place.environment)
             server = _Server.new(self.root / SERVERS, version_name(release))
             if self._port is None:
                 port = _free_port(self._host)
@@ -107,7 +108,7 @@ class MlflowServe:
                 trial.end()
                 self._server(before).end()
             url = self._start(server, folder, port, lock)
-            named = versions.pointer_to(release, folder.name)
+            named = versions.pointer_to(release, self._place.environment, folder.name)
             pointer = ServerPointer(**msgspec.structs.asdict(named), url=url, server=server.name)
             with writing(self.root):
                 put_file(self.root / POINTER, versions.encoded(pointer))
@@ -116,9 +117,9 @@ class MlflowServe:
         return Serving(url=url)
 
     def serving(self) -> tuple[int, str] | None:
-        """The version of the server that runs, and the digest that the model's files have now."""
+        """The version of the server that runs where it should, and the digest that the model's files have now."""
         live = self._live()
-        return (live.version, self._digest(live)) if live else NOTHING
+        return (live.version, self._digest(live)) if live and self._is_here(live) else NOTHING
 
     def clear(self) -> None:
         """End the server; the versions stay."""
@@ -143,10 +144,13 @@ class MlflowServe:
         except OSError:
             return ""
 
+    def _is_here(self, pointer: ServerPointer) -> bool:
+        """Whether the settings still name its address."""
+        return self._port is None or pointer.url == _url(self._host, self._port)
+
     def _is_well(self, pointer: ServerPointer, release: Release) -> bool:
         """Whether the server needs no other one: it answers where it should, and its files are the release's."""
-        is_here = self._port is None or pointer.url == _url(self._host, self._port)
-        return is_here and _answers(pointer.url) and self._digest(pointer) == release.digest
+        return self._is_here(pointer) and _answers(pointer.url) and self._digest(pointer) == release.digest
 
     def _end_all(self, but: ServerPointer | None) -> None:
         """End every server that was started here, save one; killed runs leave some that nothing names."""
@@ -188,12 +192,12 @@ class MlflowServe:
         """The team's variables, less secrets."""
         own = {
             "PATH": os.pathsep.join([self._scripts(), os.environ.get("PATH", os.defpath)]),
-            # GitHub's runner ends what still carries its mark when the job is over.
-            "RUNNER_TRACKING_ID": "",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        return training_environment(without_secrets(os.environ), own, None)
+        # GitHub's runner ends what still carries its mark when the job is over.
+        kept = {name: value for name, value in without_secrets(os.environ).items() if name != "RUNNER_TRACKING_ID"}
+        return training_environment(kept, own, None)
 
     def _scripts(self) -> str:
         """Where the team's interpreter has its programs: MLflow starts `uvicorn` by its name."""
@@ -311,14 +315,28 @@ def _until(is_so: Callable[[], bool], seconds: float = _ENDING_SECONDS) -> bool:
 
 
 def _group_runs(group: int) -> bool:
-    """Whether a process of that group still runs; one that ended and that this process started is taken note of."""
+    """Whether a process of that group still runs, rather than waits for somebody to take note that it has ended.
+
+    In a container, where nobody may do so, such a one stays for ever.
+    """
     for process in _STARTED:
         process.poll()
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    return not Path("/proc/self/stat").exists() or any(_states(group))
+
+
+def _states(group: int) -> Iterator[bool]:
+    """For each process of a group, whether it runs."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(its_group) == group:
+            yield state not in "ZX"
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -14,8 +14,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from modelship.core.errors import InfrastructureError, infrastructure
+from modelship.core.errors import InfrastructureError, bad_input, infrastructure
 from modelship.core.run_directory import digest_folder
+from modelship.core.words import clean
 from modelship.deployment.targets.target import Release
 
 MODEL = "model"
@@ -33,6 +34,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     model: Annotated[str, Meta(min_length=1, max_length=250)]
     """The registered model's name."""
+    environment: Annotated[str, Meta(min_length=1, max_length=100)]
     version: Annotated[int, Meta(ge=1)]
     digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
     path: Annotated[str, Meta(pattern=r"^versions/[A-Za-z0-9-]+/model$")]
@@ -44,9 +46,20 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.version, self.digest
 
 
-def pointer_to(release: Release, name: str) -> Pointer:
+def pointer_to(release: Release, environment: str, name: str) -> Pointer:
     """The pointer to a release that stands in `versions/<name>`."""
-    return Pointer(model=release.model, version=release.version, digest=release.digest, path=f"{VERSIONS}/{name}/{MODEL}")
+    path = f"{VERSIONS}/{name}/{MODEL}"
+    return Pointer(model=release.model, environment=environment, version=release.version, digest=release.digest, path=path)
+
+
+def check_owner(pointer: Pointer | None, release: Release, environment: str, where: object) -> None:
+    """Raise BadInput where another model or environment serves from there: it would get this version, too."""
+    if pointer and (pointer.model, pointer.environment) != (release.model, environment):
+        raise bad_input(
+            f"{where} serves `{clean(pointer.model, 100)}` in {clean(pointer.environment, 100)}, "
+            f"not `{release.model}` in {environment}.",
+            "Give each environment of each model a place of its own.",
+        )
 
 
 def encoded(pointer: msgspec.Struct) -> bytes:
@@ -103,14 +116,14 @@ def _busy(root: Path) -> InfrastructureError:
     return infrastructure(f"another process is changing {root}.", "Is another deployment under way? Run this again when it has ended.")
 
 
-def put(root: Path, release: Release) -> Path:
+def put(root: Path, release: Release, environment: str) -> Path:
     """Copy a release into `root/versions`, where it is not there already, and return the version's folder. `root` is locked.
 
     The folder appears by one rename, after what was copied has been hashed again. One of that name that holds something else, which
     somebody has changed since, stays where it is: it may serve.
     """
     folder = _place(root, release)
-    mark = encoded(pointer_to(release, folder.name))
+    mark = encoded(pointer_to(release, environment, folder.name))
     with writing(root):
         if not folder.exists():
             incoming = root / VERSIONS / _INCOMING
