@@ -112,6 +112,8 @@ _WITHOUT_VERDICT = {
     "evaluate": "the model could not be scored",
     "metric-gate": "the model was not judged",
     "register": "the model was not registered",
+    "deploy": "the model was not deployed",
+    "rollback": "the version before was not brought back",
 }
 
 
