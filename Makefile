@@ -51,7 +51,7 @@ e2e: node_modules ## The real workflows, run by act against a stateful GitHub AP
 
 chaos: ## Kill and disturb what registers and deploys, everywhere and often, and let many race; an hour.
 	@export MODELSHIP_TEST_SCHEDULES=1000 MODELSHIP_TEST_FAULTS_APART=64 MODELSHIP_TEST_KILLS_APART=1 MODELSHIP_TEST_ROUNDS=50 && \
-	$(PYTEST) tests/integration/test_{publish,register_killed,ledger,deployment,targets}.py -n 2 -q
+	$(PYTEST) tests/integration/test_{publish,register_killed,ledger,deployment,targets}.py tests/unit/test_{targets,model_server}.py -n 2 -q
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py
