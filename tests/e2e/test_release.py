@@ -26,7 +26,7 @@ def served(world: World) -> dict[str, int]:
 
 def test_a_push_to_main_is_live(world: World, baseline: Run) -> None:
     assert {name: job.conclusion for name, job in baseline.jobs.items()} == dict.fromkeys(
-        ("train", "judge", "register", "staging", "production"), "success"
+        ("train", "judge", "register", "staging", "production", "tell"), "success"
     )
     version = MlflowClient(world.mlflow_uri).get_model_version(MODEL, "1")
     assert version.tags["modelship.commit"] == baseline.head_sha
