@@ -244,6 +244,16 @@ def test_what_does_not_fit_a_column_says_what_the_column_is(validate: Validate) 
     assert problem.remedy == "There `carrier` is text: does the expectation fit?"
 
 
+@pytest.mark.parametrize(("column", "kind", "forbidden"), [("distance", "int64", "'400'"), ("carrier", "text", "7")])
+def test_what_a_column_cannot_hold_is_no_use_forbidding(validate: Validate, column: str, kind: str, forbidden: str) -> None:
+    run = validate(f"{HOLDS}- expect_column_values_to_not_be_in_set: {{column: {column}, value_set: [{forbidden}]}}\n")
+    [problem] = run.record.problems
+    assert (run.exit_code, problem.line) == (2, 2)
+    assert problem.message.endswith(f"the column is {kind}.")
+    right = {"distance": "401", "carrier": "'7'"}[column]
+    assert validate(f"- expect_column_values_to_not_be_in_set: {{column: {column}, value_set: [{right}]}}\n").exit_code == 0
+
+
 def test_expectations_that_are_not_there_can_be_proposed(validate: Validate) -> None:
     run = validate(HOLDS, None, "--expectations", "absent.yaml")
     [problem] = run.record.problems

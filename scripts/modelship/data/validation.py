@@ -23,7 +23,7 @@ from modelship.data.engines.examined import Examined, examine, key_text, row_nam
 from modelship.data.engines.pushed import PushedTable
 from modelship.data.expectations import ExpectationSpec, Place, check_engine, check_names, check_substance, columns_to_read
 from modelship.data.overlap import OVERLAP, Shared, find_overlap
-from modelship.data.tables.reader import TableReader, type_name
+from modelship.data.tables.reader import TableReader, could_be, type_name
 
 MAX_SAMPLES = 5
 MAX_NAMES_IN_SUMMARY = 3
@@ -180,9 +180,11 @@ class Expectations:
             return self._types[spec.type](**arguments)
 
     def _run(self, examined: Examined, specs: Sequence[ExpectationSpec], table: Table) -> tuple[list[Outcome], list[Raised]]:
+        vacuous = [_forbids_nothing(spec, table) for spec in specs]
+        raised = [Raised(spec.columns, problem) for spec, problem in zip(specs, vacuous, strict=True) if problem]
+        specs = [spec for spec, problem in zip(specs, vacuous, strict=True) if not problem]
         results, subjects = self._evaluate(examined, specs)
         outcomes: list[Outcome] = []
-        raised: list[Raised] = []
         for position, spec in enumerate(specs):
             result = results.get(position)
             message = "it gave no result" if result is None else _raised(result.exception_info)
@@ -373,6 +375,24 @@ def _unchecked(spec: ExpectationSpec, table: Table, message: str) -> Problem:
     told = ", ".join(f"`{brief(name, 60)}` is {kinds[name]}" for name in spec.columns if name in kinds)
     remedy = f"There {told}: does the expectation fit?" if told else ""
     return spec.problem(f"`{spec.type}` could not be checked on {table.path}: {brief(message, 500).rstrip('.')}.", remedy)
+
+
+def _forbids_nothing(spec: ExpectationSpec, table: Table) -> Problem | None:
+    """Why no row could break an expectation on what must not be there: it names a value of another type than the column's.
+
+    In memory only: Spark and databases turn one type into the other before they compare.
+    """
+    if spec.type != "expect_column_values_to_not_be_in_set" or table.engine != "pandas":
+        return None
+    kinds = {field.name: field.type for field in table.reader.schema()}
+    [column] = spec.columns
+    stranger = next((value for value in spec.arguments["value_set"] if not could_be(value, kinds[column])), None)
+    if stranger is None:
+        return None
+    message = (
+        f"no value of `{brief(column, 60)}` on {table.path} can be `{brief(stranger, 60)}`: the column is {type_name(kinds[column])}."
+    )
+    return spec.problem(message, "Write the values as the column holds them, numbers without quotes.", argument="value_set")
 
 
 def _raised(info: Any) -> str:

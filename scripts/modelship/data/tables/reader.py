@@ -195,6 +195,20 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def could_be(value: object, kind: pa.DataType) -> bool:
+    """Whether a column of this type could hold a value that a YAML or JSON file names; of types that these lack anything could be."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return could_be(value, kind.value_type)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if is_text(kind):
+        return isinstance(value, str)
+    if is_number:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, bool) if pa.types.is_boolean(kind) else True
+
+
 def _without_views(schema: pa.Schema) -> pa.Schema:
     """Text as it is stored everywhere else: Arrow cannot compute with views."""
     import pyarrow as pa
