@@ -1,7 +1,7 @@
 """How often the gate is wrong: on simulated rows, on retrained models of the flights data, and over slices.
 
 `python benchmarks/calibration.py` takes some minutes and prints Markdown tables; docs/calibration.md explains them. `--part` does one
-of the three parts, `--runs` says how many comparisons are simulated for each figure. The same seeds give the same figures.
+of the four parts, `--runs` says how many comparisons are simulated for each figure. The same seeds give the same figures.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SEED = 20130701
 CHUNK = 250
 """Runs that share a random source; the figures do not depend on how many processes there are."""
 T = TypeVar("T", Tally, flights.Verdicts)
+K = TypeVar("K")
 
 CATCHES = 1_000
 MODELS = 46
@@ -42,11 +43,12 @@ SLICE_RUNS = 1_000
 def main() -> int:
     """Simulate and print. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--part", choices=["simulated", "flights", "slices"], help="only this part (default: all)")
+    parser.add_argument("--part", choices=["simulated", "widths", "flights", "slices"], help="only this part (default: all)")
     parser.add_argument("--runs", type=int, default=20_000, help="simulated comparisons for each figure (default: 20000)")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[Executor], str]] = {
         "simulated": lambda executor: on_simulated_rows(executor, arguments.runs),
+        "widths": lambda executor: by_width(executor, arguments.runs),
         "flights": on_flights,
         "slices": over_slices,
     }
@@ -121,6 +123,18 @@ def _power(executor: Executor, truths: Sequence[dict[str, Any]]) -> str:
         f"{float(np.mean(caught)):.1f} % on average. Another {too_many} need over {flights.MOST_ROWS:,} rows. The lowest:"
     )
     return f"{summary}\n\n{_markdown(['metric', 'rows like', 'true change', 'rows', 'caught %'], table)}"
+
+
+def by_width(executor: Executor, runs: int) -> str:
+    """Equal models on the same rows as before, with intervals that are widened by other numbers of rows than the gate's."""
+    found = [_in_chunks(executor, runs, (1, index), simulated.equal_models_by_width, shape) for index, shape in enumerate(SHAPES)]
+    rows = []
+    for width in simulated.WIDTHS:
+        tallies = [tally for one in found for (_, each), tally in one.items() if each == width]
+        failed, covered = ([100 * getattr(tally, name) / tally.runs for tally in tallies] for name in ("failed", "covered"))
+        rows.append([f"{width:g}", *(f"{value:.2f}" for value in (max(failed), float(np.mean(failed)), min(covered), max(covered)))])
+    head = ["rows added", "wrong `fail`, highest", "mean", "coverage, lowest", "highest"]
+    return f"### Wider and narrower, {runs:,} runs\n\n{_markdown(head, rows)}"
 
 
 # Flights.
@@ -219,14 +233,16 @@ def over_slices(executor: Executor) -> str:
 # What the parts share.
 
 
-def _in_chunks(executor: Executor, runs: int, seed: tuple[int, ...], simulate: Callable[..., Tallies], *arguments: Any) -> Tallies:
+def _in_chunks(
+    executor: Executor, runs: int, seed: tuple[int, ...], simulate: Callable[..., dict[K, Tally]], *arguments: Any
+) -> dict[K, Tally]:
     """`simulate(..., runs, seed)` in chunks with a random source each."""
     sizes = [min(CHUNK, runs - start) for start in range(0, runs, CHUNK)]
     futures = [executor.submit(simulate, *arguments, size, (SEED, *seed, chunk)) for chunk, size in enumerate(sizes)]
     return reduce(_merged, (future.result() for future in futures))
 
 
-def _merged(one: dict[str, T], other: dict[str, T]) -> dict[str, T]:
+def _merged(one: dict[K, T], other: dict[K, T]) -> dict[K, T]:
     return {name: add(one[name], other[name]) for name in one}
 
 

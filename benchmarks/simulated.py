@@ -9,7 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from modelship.gate.rows.intervals import Comparison, compare
+from modelship.gate import comparison
+from modelship.gate.comparison import Comparison
+from modelship.gate.rows.intervals import compare
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure
 from modelship.gate.rows.paired import Answers, Paired
 
@@ -158,6 +160,8 @@ SHAPES = (
 
 
 CONFIDENCE = 0.95
+WIDTHS = (0.0, 1.0, comparison.PSEUDO_ROWS, 3.0)
+"""By how many rows intervals are widened, beside the gate's own number."""
 HUGE = 2_000_000
 """Rows of the sample that stands for the truth where that has no formula."""
 
@@ -179,13 +183,13 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    def add(self, comparison: Comparison, truth: float, margin: float) -> None:
+    def add(self, compared: Comparison, truth: float, margin: float) -> None:
         """Count one more comparison."""
-        low, high = comparison.interval(CONFIDENCE)
+        low, high = compared.interval(CONFIDENCE)
         self.runs += 1
         self.covered += low <= truth <= high
         self.failed += high < -margin
-        self.effective_rows += comparison.effective_rows
+        self.effective_rows += compared.effective_rows
 
 
 Tallies = dict[str, Tally]
@@ -196,6 +200,23 @@ def equal_models(shape: Shape, runs: int, seed: Sequence[int]) -> Tallies:
     """Comparisons of two models of which neither is better in truth, at margin 0."""
     rng = np.random.default_rng(seed)
     return _tallied(shape, (shape.equal(rng) for _ in range(runs)), dict.fromkeys(shape.measures, 0.0))
+
+
+def equal_models_by_width(shape: Shape, runs: int, seed: Sequence[int]) -> dict[tuple[str, float], Tally]:
+    """`equal_models` by metric and width, on the same rows for each width."""
+    rng, gates = np.random.default_rng(seed), comparison.PSEUDO_ROWS
+    tallies = {(name, width): Tally() for name in shape.measures for width in WIDTHS}
+    for paired in (shape.equal(rng) for _ in range(runs)):
+        for name in shape.measures:
+            try:
+                compared = compare(measure_named(name), paired)
+            except UndefinedError:
+                continue
+            for width in WIDTHS:
+                comparison.PSEUDO_ROWS = width
+                tallies[name, width].add(compared, truth=0.0, margin=0.0)
+            comparison.PSEUDO_ROWS = gates
+    return tallies
 
 
 def worse_candidates(shape: Shape, truth: Mapping[str, float], runs: int, seed: Sequence[int]) -> Tallies:

@@ -12,6 +12,12 @@ POWER = 0.8
 
 MOST_ROWS = 1_000_000_000
 
+PSEUDO_ROWS = 2.0
+"""How many rows on which the models differ, half of them in favour of each, intervals are widened by.
+
+With fewer, intervals hold the truth less often, and more models that are no worse are blocked: docs/calibration.md.
+"""
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """One metric of two models. `change` is signed so that plus is better."""
@@ -49,7 +55,7 @@ class Comparison(msgspec.Struct, frozen=True):
     def widened_error(self) -> float:
         """The standard error, raised for the few rows that it rests on.
 
-        Two rows are added on which the models differ, one in favour of each, each as heavy as such rows are. Where rows count as
+        Rows are added on which the models differ, half of them in favour of each, each as heavy as such rows are. Where rows count as
         right or wrong that is the adjusted interval for a difference of paired proportions of Bonett & Price 2012, J. Educ. Behav.
         Stat. 37. And the squares are taken around no change, as in the test of McNemar 1947, Psychometrika 12: a few rows that all
         changed in one way have no spread around their own mean.
@@ -57,7 +63,7 @@ class Comparison(msgspec.Struct, frozen=True):
         if not self.standard_error and not self.change:
             return 0.0
         a_row = self.standard_error**2 / self.effective_rows if self.effective_rows else 0.0
-        return math.sqrt(self.standard_error**2 + 2 * max(a_row, self.least_error**2) + self.change**2 / self.support)
+        return math.sqrt(self.standard_error**2 + PSEUDO_ROWS * max(a_row, self.least_error**2) + self.change**2 / self.support)
 
     def rows_to_decide(self, margin: float, confidence: float) -> int | None:
         """About how many rows would tell on which side of -`margin` the change is, at 80 % power, were it truly what it seems.
