@@ -32,9 +32,9 @@ demo: node_modules ## Run the real workflows on the template: pull requests, a r
 test: lint unit integration template e2e ## Everything that guards a merge, cheap layers first.
 
 lint: node_modules ## Formatting, types, workflows, shell, and whether generated pages are up to date.
-	$(PY) -m ruff format --check scripts tests docs benchmarks
-	$(PY) -m ruff check scripts tests docs benchmarks
-	$(PY) -m mypy scripts/modelship tests docs benchmarks
+	$(PY) -m ruff format --check scripts tests docs benchmarks tools
+	$(PY) -m ruff check scripts tests docs benchmarks tools
+	$(PY) -m mypy scripts/modelship tests docs benchmarks tools
 	$(PY) docs/reference.py --check
 
 unit: ## Pure cores, and the contracts between actions, commands and workflows.
@@ -72,8 +72,8 @@ picture: ## Draw the demo's comment as GitHub would show it (needs Chromium).
 	$(PY) docs/picture.py build/demo/bad-comment.md docs/images/comment.png
 
 format: ## Format the code.
-	$(PY) -m ruff format scripts tests docs benchmarks
-	$(PY) -m ruff check --fix scripts tests docs benchmarks
+	$(PY) -m ruff format scripts tests docs benchmarks tools
+	$(PY) -m ruff check --fix scripts tests docs benchmarks tools
 
 locks: UV = $(shell scripts/run --uv)
 locks: ## Compile requirements/ anew from pyproject.toml.

@@ -144,7 +144,7 @@ class FrontDoor:
         elif path == "/user" and token in self.installation_tokens:
             # GITHUB_TOKEN is nobody's: GitHub refuses to say whose it is.
             status, answered, answer = _refusal(403, "Resource not accessible by integration")
-        elif refusal := self._too_much(method, path, body):
+        elif refusal := self._too_much(method, path, body) or self._immutable(method, path, headers):
             status, answered, answer = _refusal(422, refusal)
         else:
             ours = self._workflow_runs(method, target, token)
@@ -207,6 +207,14 @@ class FrontDoor:
                 "label": {"name": name},
             }
             self._events.setdefault(int(found[1]), []).append(event)
+
+    def _immutable(self, method: str, path: str, headers: dict[str, str]) -> str | None:
+        """Return why a release stays as it is: GitHub lets nobody change a published one, where releases are immutable."""
+        found = re.fullmatch(r"(/repos/[^/]+/[^/]+/releases/\d+)(?:/assets)?", path)
+        if found is None or method not in ("PATCH", "POST", "DELETE"):
+            return None
+        status, _, release = self._ask_upstream("GET", found[1], headers, b"")
+        return None if status != 200 or json.loads(release)["draft"] else "Cannot change an immutable release"
 
     def _note_edit(self, method: str, path: str) -> None:
         found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues/comments/(\d+)", path)

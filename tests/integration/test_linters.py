@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("template-repo/.github/workflows/*.yml")])
 ACTIONS = sorted([ROOT / "action.yml", *ROOT.glob("actions/*/action.yml")])
+DEPENDABOT = ROOT / ".github" / "dependabot.yml"
 
 IGNORES_AT_MOST = 5
 
@@ -49,7 +50,7 @@ def load(path: Path) -> Any:
 def test_zizmor_finds_nothing() -> None:
     config = ROOT / ".github" / "zizmor.yml"
     ours = [path for path in WORKFLOWS if not path.is_relative_to(ROOT / "template-repo")]
-    assert _zizmor(config if config.exists() else None, *ours, *ACTIONS) == []
+    assert _zizmor(config if config.exists() else None, *ours, *ACTIONS, DEPENDABOT) == []
 
 
 def test_zizmor_finds_nothing_in_the_template(tmp_path: Path) -> None:
@@ -97,7 +98,26 @@ def test_zizmor_is_told_to_ignore_little_and_why() -> None:
     assert inline == [], "reasons belong together in .github/zizmor.yml"
 
 
-@pytest.mark.parametrize(("schema", "paths"), [("vendor.github-workflows", WORKFLOWS), ("vendor.github-actions", ACTIONS)])
+def test_zizmor_would_find_something(tmp_path: Path) -> None:
+    """A workflow of ours with one weakness more."""
+    text = (ROOT / ".github" / "workflows" / "_ci.yml").read_text(encoding="utf-8")
+    planted = tmp_path / ".github" / "workflows" / "planted.yml"
+    planted.parent.mkdir(parents=True)
+    for weakness, clean, told in (
+        ("persist-credentials: true", "persist-credentials: false", "artipacked"),
+        ("uses: actions/checkout@v7", "uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "unpinned-uses"),
+        ("run: echo ${{ github.head_ref }}", "run: make test", "template-injection"),
+        ("pull_request_target:", "pull_request:", "dangerous-triggers"),
+    ):
+        assert clean in text
+        planted.write_text(text.replace(clean, weakness), encoding="utf-8")
+        assert [found for found in _zizmor(None, planted) if found.startswith(told)], told
+
+
+@pytest.mark.parametrize(
+    ("schema", "paths"),
+    [("vendor.github-workflows", WORKFLOWS), ("vendor.github-actions", ACTIONS), ("vendor.dependabot", [DEPENDABOT])],
+)
 def test_schemas(schema: str, paths: list[Path]) -> None:
     assert paths
     passes(BIN / "check-jsonschema", "--builtin-schema", schema, *paths)
@@ -124,8 +144,9 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def _is_behind(message: str) -> bool:
-    """Whether actionlint speaks of what is newer than itself: `uses: $/path`, and the `vars` context."""
-    return any(part in message for part in ('specifying action "$/', 'workflow call "$/', 'undefined variable "vars"'))
+    """Whether actionlint speaks of what is newer than itself: `uses: $/path`, the `vars` context, a permission."""
+    newer = ('specifying action "$/', 'workflow call "$/', 'undefined variable "vars"', 'unknown permission scope "attestations"')
+    return any(part in message for part in newer)
 
 
 # Shell ---------------------------------------------------------------------------------------------------------------------------

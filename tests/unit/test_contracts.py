@@ -318,6 +318,88 @@ def test_jobs_end_and_checkouts_forget_the_token(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
+def workflow(name: str) -> Any:
+    return read(ROOT / ".github" / "workflows" / f"{name}.yml")
+
+
+def test_ci_runs_make_test_on_every_python_that_is_supported() -> None:
+    """And nothing else: what guards a merge is in the Makefile, where anybody can run it."""
+    job = workflow("_ci")["jobs"]["test"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest, after = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"]).groups())  # type: ignore[union-attr]
+    assert job["strategy"]["matrix"] == {"python": [f"3.{minor}" for minor in range(oldest, after)]}
+    assert f"pythons='{project['requires-python']}'" in (ROOT / "scripts" / "run").read_text(encoding="utf-8")
+    assert [step["run"] for step in job["steps"] if step["name"] == "Test"] == ["make test"]
+    assert "if" not in job
+    assert "continue-on-error" not in str(job)
+
+
+def test_the_last_job_of_ci_waits_for_every_other() -> None:
+    jobs = workflow("_ci")["jobs"]
+    last = jobs.pop("passed")
+    assert set(last["needs"]) == set(jobs), "a job is forgotten"
+    assert last["if"] == "always()"
+    (step,) = last["steps"]
+    assert "if" not in step
+    assert step["env"] == {"RESULTS": "${{ join(needs.*.result, ' ') }}"}
+
+
+@pytest.mark.parametrize(
+    ("results", "passes"),
+    [("success", True), ("success success", True)]
+    + [(results, False) for results in ("", "failure", "cancelled", "skipped", "success failure success", "success skipped")],
+)
+def test_ci_passes_when_every_job_has_succeeded(results: str, passes: bool) -> None:
+    (step,) = workflow("_ci")["jobs"]["passed"]["steps"]
+    result = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env={**os.environ, "RESULTS": results}, capture_output=True, check=False
+    )
+    assert (result.returncode == 0) == passes
+
+
+def test_a_release_is_approved_and_checked_before_anything_is_written() -> None:
+    jobs = workflow("_release")["jobs"]
+    assert list(workflow("_release")["on"]) == ["workflow_dispatch"], "nobody but a person starts one"
+    writers = [name for name, job in jobs.items() if "write" in job["permissions"].values()]
+    assert writers == ["release"]
+    assert jobs["release"]["environment"] == "release"
+    assert jobs["release"]["needs"] == "check"
+    steps = [step["name"] for step in jobs["release"]["steps"]]
+    check = jobs["check"]["steps"][-1]
+    assert check in jobs["release"]["steps"]
+    assert steps.index(check["name"]) < steps.index("Attest where they come from") < steps.index("Publish")
+
+
+@pytest.mark.parametrize("name", ["_release", "model-release", "model-rollback"])
+def test_what_releases_restores_no_cache(name: str) -> None:
+    """Whoever can write a cache would decide what is released."""
+    for job in workflow(name)["jobs"].values():
+        for step in job.get("steps", []):
+            assert not step.get("uses", "").startswith("actions/cache")
+            assert not {"cache", "enable-cache"} & set(step.get("with", {}))
+
+
+def test_dependabot_knows_every_place_that_pins_something() -> None:
+    updates = read(ROOT / ".github" / "dependabot.yml")["updates"]
+    places = {
+        (update["package-ecosystem"], place) for update in updates for place in update.get("directories", [update.get("directory")])
+    }
+    assert places == {
+        ("github-actions", "/"), ("github-actions", "/actions/*"), ("uv", "/requirements"), ("pip", "/template-repo"), ("npm", "/"),
+    }  # fmt: skip
+    for update in updates:
+        assert update["cooldown"]["default-days"] >= 7
+        assert [group["patterns"] for group in update["groups"].values()] == [["*"]]
+
+
+def test_every_file_has_an_owner_and_what_is_owned_is_there() -> None:
+    lines = [line.split() for line in (ROOT / ".github" / "CODEOWNERS").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0][0] == "*"
+    for place, *owners in lines:
+        assert owners
+        assert place == "*" or (ROOT / place.lstrip("/")).exists(), place
+
+
 def test_what_a_comment_starts_runs_nothing_but_our_command() -> None:
     """It runs with rights that the author of the comment need not have."""
     (job,) = read(ROOT / ".github/workflows/model-accept.yml")["jobs"].values()
