@@ -72,7 +72,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[str]:
+def s3_server(folder: Path, key: str = S3_KEY, secret: str = S3_SECRET) -> Iterator[str]:
     """An S3-compatible server (rclone) over `folder`, whose subfolders are buckets."""
     port = free_port()
     (folder / "store").mkdir(parents=True)
@@ -83,7 +83,7 @@ def s3_server(folder: Path) -> Iterator[str]:
         "serve",
         "s3",
         "--auth-key",
-        f"{S3_KEY},{S3_SECRET}",
+        f"{key},{secret}",
         "--addr",
         address,
         "--config",

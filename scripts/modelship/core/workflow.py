@@ -30,6 +30,16 @@ def _command(text: str) -> None:
     print(text, flush=True)
 
 
+def mask(value: str) -> None:
+    """Keep the runner from showing a value in the log from now on; not while commands are stopped, which would show it.
+
+    On standard error, which the runner reads for commands too: what a command prints may be on its way to a file.
+    """
+    if in_workflow() and value:
+        escaped = value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"::add-mask::{escaped}", file=sys.stderr, flush=True)
+
+
 def takes_outputs() -> bool:
     """Whether anybody asks for outputs."""
     return bool(os.environ.get("GITHUB_OUTPUT"))

@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelship.core.credentials import masked
+
 _TAIL_LINES = 40
 _LINE_LIMIT = 500
+_MOST_OF_A_LINE = 65_536
 _GRACE_SECONDS = 10.0
 
 # Training runs code that nobody has reviewed yet. It gets no token, and none of the files with which a step sets outputs,
@@ -28,7 +31,10 @@ _WITHHELD_PREFIXES = ("MODELSHIP_", "ACTIONS_")
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended: exit status (negative: the signal), seconds, bytes of its largest process, last lines."""
+    """How a command ended: exit status (negative: the signal), seconds, bytes of its largest process, last lines.
+
+    The lines are for records and comments, where nothing masks what a log would: secrets of the command's environment are not in them.
+    """
 
     exit_status: int
     timed_out: bool
@@ -62,7 +68,7 @@ def run_command(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
     try:
         timed_out = not _stream(process, tail, started + timeout, most_output)
         if timed_out:
@@ -76,10 +82,10 @@ def run_command(
         _signal(process, signal.SIGKILL)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     peak = usage if sys.platform == "darwin" else usage * 1024
-    return Finished(exit_status, timed_out, time.monotonic() - started, peak, tuple(tail))
+    return Finished(exit_status, timed_out, time.monotonic() - started, peak, tuple(_readable(line, environment) for line in tail))
 
 
-def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float, most_output: float) -> bool:
+def _stream(process: subprocess.Popen[bytes], tail: deque[bytes], deadline: float, most_output: float) -> bool:
     """Copy output until the command ends; False when the deadline came first."""
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
@@ -105,9 +111,9 @@ def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float,
                 sys.stdout.buffer.flush()
                 is_inside_line = not shown.endswith(b"\n")
             *lines, rest = (rest + chunk)[-1_000_000:].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-            tail.extend(_readable(line) for line in lines if line.strip())
+            tail.extend(line[:_MOST_OF_A_LINE] for line in lines if line.strip())
     if rest.strip():
-        tail.append(_readable(rest))
+        tail.append(rest[:_MOST_OF_A_LINE])
     if is_inside_line:
         # A progress bar, say. The runner obeys only what begins a line, and it is told next to obey again.
         sys.stdout.buffer.write(b"\n")
@@ -119,8 +125,9 @@ def _stream(process: subprocess.Popen[bytes], tail: deque[str], deadline: float,
     return True
 
 
-def _readable(line: bytes) -> str:
-    text = line.decode("utf-8", errors="replace")[:_LINE_LIMIT]
+def _readable(line: bytes, environment: Mapping[str, str]) -> str:
+    # Cut afterwards: half a secret is not known as one.
+    text = masked(line.decode("utf-8", errors="replace"), environment)[:_LINE_LIMIT]
     return "".join(character if character.isprintable() or character == "\t" else "·" for character in text)
 
 

@@ -11,7 +11,6 @@ from msgspec import Meta
 
 from modelship.core import workflow
 from modelship.core.config import Duration, seconds_of
-from modelship.core.credentials import masked
 from modelship.core.errors import bad_input, infrastructure
 from modelship.core.scratch import scratch_folder
 from modelship.core.words import clean
@@ -131,8 +130,7 @@ class Command:
 
     def _check(self, action: str, finished: Finished) -> None:
         which = f"`{self._key}.{_SCRIPTS.get(action, action)}`"
-        # What a log masks is not masked in the ledger, where this will stand.
-        said = " / ".join(clean(masked(line, os.environ), 200) for line in finished.log_tail[-_LOG_LINES:])
+        said = " / ".join(clean(line, 200) for line in finished.log_tail[-_LOG_LINES:])
         last = f" Its last lines: {said}" if said else ""
         if finished.timed_out:
             raise infrastructure(
