@@ -23,6 +23,7 @@ THIRD_PARTY = {
     "actions/setup-python": "5fda3b95a4ea91299a34e894583c3862153e4b97",
     "actions/upload-artifact": "043fb46d1a93c77aae656e7c1c64a875d1fc6a0a",
     "actions/download-artifact": "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
+    "actions/attest": "1e69f48acb82d1966a394da916b4c1698aa569d6",
 }
 
 #: How a team names this repository's actions and workflows.
