@@ -332,7 +332,8 @@ def with_repository(command: Callable[Concatenate[Repository, P], None]) -> Call
             command(hub.get_repo(os.environ["GITHUB_REPOSITORY"]), *args, **kwargs)
         except github.GithubException as error:
             hint = "Has the branch moved on, with other workflow files? Then release its newest commit." if error.status == 403 else ""
-            raise infrastructure(f"GitHub answered {error.status}: {error.message}.", hint or _AGAIN) from error
+            said = error.data.get("message") if isinstance(error.data, dict) else error.message
+            raise infrastructure(f"GitHub answered {error.status}: {said}.", hint or _AGAIN) from error
         except requests.RequestException as error:
             raise infrastructure(f"GitHub did not answer ({type(error).__name__}).", _AGAIN) from error
 

@@ -220,8 +220,9 @@ def run_all(world: World, project: Project) -> str:
 
 def test_nothing_that_went_well_tells_a_secret(world: World, project: Project) -> None:
     head = project.git("rev-parse", "HEAD")
-    project.git("push", "--quiet", "--force", str(world.repository.bare), "HEAD:refs/heads/change")
-    world.github.pushed("change", head)
+    for commit, branch in (("HEAD~1", "main"), ("HEAD", "change")):
+        project.git("push", "--quiet", "--force", str(world.repository.bare), f"{commit}:refs/heads/{branch}")
+        world.github.pushed(branch, project.git("rev-parse", commit))
     pull = world.github.open_pull_request("change", "Change")
     said = run_all(world, project)
     project.pull_request_event(head, head, pull.number)
@@ -326,7 +327,8 @@ def test_training_that_tells_its_environment_tells_no_secret(world: World, proje
     seen = project.directory.parent / "seen"
     tells = f"import os, sys\nopen({str(seen)!r}, 'w').write(repr(dict(os.environ)))\n"
     project.trains(f"{tells}print(dict(os.environ))\nsys.exit('no')\n")
-    project.commit("tell")
+    head = project.commit("tell")
+    project.push_event(head, head)
     ran = world.run(project, "train", MLFLOW_TRACKING_URI=world.mlflow, MODELSHIP_TRAIN_ANYTHING=world.planted["wrong"])
     assert ran.exit_code == 2, ran.log
     known = seen.read_text()
@@ -334,7 +336,7 @@ def test_training_that_tells_its_environment_tells_no_secret(world: World, proje
     for name in ("GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "wrong"):
         assert world.planted[name] not in known, f"training sees {name}"
     assert world.planted["TEAM_API_KEY"] in known
-    assert world.run(project, "comment", MODELSHIP_COMMENT_PUBLISH="false").exit_code == 1
+    assert world.run(project, "comment", MODELSHIP_COMMENT_PUBLISH="false").outputs["conclusion"] == "failure"
     (comment,) = (project.directory / ".modelship").rglob("comment.md")
     assert "***" in comment.read_text()
     (project.directory.parent / "log").unlink()  # what training itself has printed, which GitHub masks
