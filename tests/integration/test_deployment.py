@@ -90,6 +90,9 @@ def shop(mlflow: str, tmp_path: Path) -> Shop:
 def make_shop(uri: str, folder: Path) -> Shop:
     """A shop of a name that no other test uses."""
     name, client = f"model-{uuid.uuid4().hex[:8]}", connect(uri)
+    if uri.startswith("sqlite:"):
+        # A store without a server before it puts artifacts into the current folder.
+        client.create_experiment(name, (folder / "artifacts").as_uri())
     for number in (1, 2, 3):
         model = folder / f"trained-{number}"
         model.mkdir()
