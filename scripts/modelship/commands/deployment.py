@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NoReturn
 
 import click
 import msgspec
 
-from modelship.commands.frame import Result, Workspace
+from modelship.commands.frame import Result, Workspace, config_option, model_option, run
 from modelship.core.credentials import read_credentials
 from modelship.core.environments import need
 from modelship.core.errors import ExitCode, bad_input
 from modelship.core.records import DeployRecord, RollbackRecord
 
-environment_option = click.option("--environment", help="One of `deploy.environments`; the only one without it.")
 registered_name_option = click.option("--registered-name", help="The model's name in MLflow's registry (key `registry.name`).")
 tracking_option = click.option("--tracking-uri", help="The MLflow server; MLFLOW_TRACKING_URI without it.")
-python_option = click.option("--python", help="The team's interpreter, which loads the model (key `train.python`).")
-credentials_option = click.option("--credentials", help="Lines `NAME=VALUE` that the target gets as variables, as AWS_ACCESS_KEY_ID.")
-reason_option = click.option("--reason", help="Why, for whoever reads the ledger later.")
+
 
 _KINDS: dict[str, type[DeployRecord] | type[RollbackRecord]] = {"deploy": DeployRecord, "rollback": RollbackRecord}
 
@@ -32,6 +31,36 @@ class DeploymentOptions(msgspec.Struct, frozen=True):
     tracking_uri: str | None
     credentials: str | None
     reason: str | None
+
+
+def deployment_command(name: Literal["deploy", "rollback"], version: str) -> Callable[[Callable[[], None]], click.Command]:
+    """The command of that name, which carries out what its options ask for. Of the function under it only the docstring counts.
+
+    `version` is the help of `--version`, in which the two differ.
+    """
+    options = (
+        config_option,
+        model_option,
+        click.option("--environment", help="One of `deploy.environments`; the only one without it."),
+        click.option("--version", help=version),
+        registered_name_option,
+        tracking_option,
+        click.option("--python", help="The team's interpreter, which loads the model (key `train.python`)."),
+        click.option("--credentials", help="Lines `NAME=VALUE` that the target gets as variables, as AWS_ACCESS_KEY_ID."),
+        click.option("--reason", help="Why, for whoever reads the ledger later."),
+    )
+
+    def work(config: Path, model: str | None, registered_name: str | None, python: str | None, **asked: str | None) -> NoReturn:
+        overrides = {"model": model, "registry.name": registered_name, "train.python": python}
+        run(name, config, overrides, lambda space: carry_out(space, name, DeploymentOptions(**asked)))
+
+    def made(documented: Callable[[], None]) -> click.Command:
+        command: Callable[..., NoReturn] = work
+        for option in reversed(options):
+            command = option(command)
+        return click.command(name, help=documented.__doc__)(command)
+
+    return made
 
 
 def server(tracking_uri: str | None) -> str:
