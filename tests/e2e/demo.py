@@ -1,8 +1,9 @@
 """`make demo`: from pull requests to production and back, with the real workflows, on this machine.
 
 A first version is released from `main`; a pull request that drops a feature is blocked; its repair turns the same comment green; a
-merge that asks too much of its smoke test ends in staging, where the version before stays; mended, it is released to production,
-and rolled back. Every statement that is printed has been checked against the state of API, registry, ledger and bucket.
+merge that asks too much of its smoke test ends in staging, where the version before stays; mended, it is released to production, and
+rolled back. Each merged pull request is told what became of it. Every statement that is printed has been checked against the state
+of API, registry, ledger and bucket.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from .world import CHECKOUT, ROLLBACK, World
 MODEL = BUCKET = "flight-delay"
 CHECK = "modelship: flight-delay"
 MARKER = "<!-- modelship:flight-delay -->"
+TOLD = "<!-- modelship:flight-delay:release -->"
 PASSED, BLOCKED = "🟢", "🔴"
 
 #: An edit of params.yaml that keeps the model as good as it was: (old text, new text).
@@ -103,14 +105,17 @@ def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> 
         world.merge(good)
         _checked(world.run_release(), "the release that asks too much", succeeds=False)
         _serves(console, world, staging=1, production=1)
+        _told(console, world, good, f"{BLOCKED} {MODEL}: v2 was rolled back in staging", "ill-release")
         failed = _ledger(world)[-1]
         _require(failed["action"] == "failed" and failed["version"] == "2", f"the ledger should end with v2's failure, not {failed}")
         console.line(f"      the ledger says of v2: {failed['reason']}")
 
-        console.title("6. The smoke test is mended, and the model goes to production")
-        world.push({"modelship.yaml": lambda text: text.replace(TOO_MUCH[1], TOO_MUCH[0])}, "Ask for what can be had")
+        console.title("6. Another one mends the smoke test, and its merge goes to production")
+        mend = world.open_pull_request("ask-for-less", {"modelship.yaml": _edit(TOO_MUCH[::-1])}, "Ask for what can be had")
+        world.merge(mend)
         _checked(world.run_release(), "the mended release", succeeds=True)
         _serves(console, world, staging=3, production=3)
+        _told(console, world, mend, f"{PASSED} {MODEL}: v3 serves production", "release")
 
         console.title("7. Somebody brings the version before back to production")
         inputs = {"environment": "production", "version": "", "reason": "Support hears of late flights that were on time"}
@@ -123,11 +128,11 @@ def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> 
         console.title(f"The same comment (id {repaired.id}) after the repair")
         console.line(rendered(repaired.body))
         console.title("What is on GitHub now")
-        for pull in (good, bad):
+        for pull in (good, bad, mend):
             console.line(f"      #{pull.number} {pull.title}")
             for found in world.comments(pull):
                 console.line(f"          comment {found.id} by {found.author}: {headline(found.body)}")
-        for check in _all_checks(world, baseline, good, bad):
+        for check in _all_checks(world, baseline, good, bad, mend):
             console.line(f"      check {check.id} on {check.head_sha[:7]}: {check.name}: {check.conclusion}")
     console.title(f"Done in {console.elapsed():.0f} s; the servers have stopped")
     for path in sorted(OUTPUT.iterdir()):
@@ -144,6 +149,16 @@ def _serves(console: "Console", world: World, **versions: int) -> None:
         _require(set(found) == {version}, f"{name} should serve v{version}; ledger, alias and bucket say {found}")
     _require(int(aliases["champion"]) == versions["production"], f"the champion should be v{versions['production']}: {aliases}")
     console.line(f"      {', '.join(f'{name} serves v{version}' for name, version in versions.items())}")
+
+
+def _told(console: "Console", world: World, pull: PullRequest, title: str, name: str) -> None:
+    """Require that the merged pull request was told once what became of it, and say so."""
+    comments = [comment for comment in world.comments(pull) if comment.body.rstrip().endswith(TOLD)]
+    _require(len(comments) == 1, f"#{pull.number} has {len(comments)} comments on its release; there should be 1")
+    found = headline(comments[0].body)
+    _require(comments[0].author == BOT and found == title, f"#{pull.number} should be told {title!r} and is told {found!r}")
+    (OUTPUT / f"{name}-comment.md").write_text(comments[0].body, encoding="utf-8")
+    console.line(f"      #{pull.number} is told: {found}")
 
 
 def _ledger(world: World) -> list[dict[str, str]]:

@@ -85,6 +85,8 @@ class FrontDoor:
         #: What each token of a workflow may do, as the API names it: `{"pull_requests": "read"}`.
         self.installation_tokens: dict[str, Mapping[str, str]] = {}
         self.workflow_runs = WorkflowRuns()
+        #: The commits that pull requests were merged as: the merge is done in git, of which the emulator hears the push alone.
+        self.merges: dict[int, str] = {}
         self._upstream_port = upstream_port
         self._pull_request = pull_request
         self._has_commit = has_commit
@@ -147,7 +149,7 @@ class FrontDoor:
         elif refusal := self._too_much(method, path, body) or self._immutable(method, path, headers):
             status, answered, answer = _refusal(422, refusal)
         else:
-            ours = self._workflow_runs(method, target, token)
+            ours = self._workflow_runs(method, target, token) or self._pulls_of_commit(method, path, headers, token)
             status, answered, answer = ours or self._ask_upstream(method, target, headers, body)
             if status == 200:
                 self._note_labels(method, path, headers if human else None, body)
@@ -189,6 +191,22 @@ class FrontDoor:
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         status, content = self.workflow_runs.answer(method, unquote(found[1]), query)
         return _json(status, content)
+
+    def _pulls_of_commit(
+        self, method: str, path: str, headers: dict[str, str], token: str
+    ) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        """The pull requests that were merged as a commit, all on the first page; None for another path."""
+        found = re.fullmatch(r"(/repos/[^/]+/[^/]+)/commits/([0-9a-f]{40})/pulls", path)
+        if found is None or method != "GET":
+            return None
+        if self.installation_tokens.get(token, {"pull_requests": "read"}).get("pull_requests", "none") == "none":
+            return _refusal(403, "Resource not accessible by integration")
+        pulls = []
+        for number, sha in self.merges.items():
+            if sha == found[2]:
+                one = f"{found[1]}/pulls/{number}"
+                pulls.append(json.loads(self._correct(one, "", self._ask_upstream("GET", one, headers, b"")[2])))
+        return _json(200, pulls)
 
     def _note_labels(self, method: str, path: str, person: dict[str, str] | None, body: bytes) -> None:
         """Keep who set and took off labels: the emulator tells it of issues alone. `person` are the headers of a person's request."""
@@ -255,6 +273,8 @@ class FrontDoor:
                 content = facts.files if parse_qs(query).get("page", ["1"]) == ["1"] else []
         else:
             for pull in content if isinstance(content, list) else [content]:
+                if merged := self.merges.get(int(pull["number"])):
+                    pull.update(state="closed", merged=True, merged_at=pull["updated_at"], merge_commit_sha=merged)
                 facts = self._pull_request(repository, int(pull["number"]))
                 if facts is not None:
                     # The emulator keeps the head of the moment at which the pull request was opened.

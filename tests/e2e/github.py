@@ -178,6 +178,10 @@ class GitHub:
         self._pulls[pull.number] = pull
         return pull
 
+    def merged(self, number: int, sha: str) -> None:
+        """Tell the API that a pull request was merged, and the commit that it was merged as."""
+        self.door.merges[number] = sha
+
     def comment(self, number: int, body: str, author: str = STRANGER) -> Comment:
         """Comment on a pull request as a person."""
         made = self.call("POST", f"/repos/{self.repository}/issues/{number}/comments", {"body": body}, author)

@@ -8,7 +8,9 @@ from mlflow import MlflowClient
 from modelship.deployment.log import Log
 
 from .act import Run
-from .demo import HARMLESS, MODEL
+from .demo import HARMLESS, MODEL, TOLD
+from .github import BOT
+from .markdown import headline, plain
 from .world import ROLLBACK, World
 
 pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
@@ -42,6 +44,10 @@ def test_a_merge_is_released_and_rolled_back(world: World) -> None:
     assert newest.tags["modelship.commit"] == merge
     assert aliases(world) == {"challenger": 2, "staging": 2, "production": 2, "champion": 2}
     assert served(world) == {"staging": 2, "production": 2}
+    (told,) = [comment for comment in world.comments(pull) if comment.body.rstrip().endswith(TOLD)]
+    assert (told.author, headline(told.body)) == (BOT, f"🟢 {MODEL}: v2 serves production")
+    assert merge[:7] in told.body
+    assert "v2 in place of v1, the new champion" in plain(told.body)
 
     reason = "Support hears of late flights that were on time; `$(touch hacked)`"
     inputs = {"environment": "production", "version": "", "reason": reason}

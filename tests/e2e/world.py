@@ -183,7 +183,9 @@ class World:
 
     def merge(self, pull: PullRequest) -> str:
         """Merge a pull request into its base, and return the merge commit. No run is started."""
-        return self.repository.merge(pull.number, pull.base, pull.branch)
+        merge = self.repository.merge(pull.number, pull.base, pull.branch)
+        self.github.merged(pull.number, merge)
+        return merge
 
     def comment_as_stranger(self, pull: PullRequest, body: str) -> Comment:
         """Comment on a pull request as somebody else than the workflow."""

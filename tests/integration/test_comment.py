@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,6 +25,7 @@ from tests.e2e.git import Repository
 from tests.e2e.github import BOT, CheckRun, Comment, PullRequest, emulate_script
 from tests.e2e.github import GitHub as GitHubServer
 from tests.project import CONFIG, ROOT, Project, Ran
+from tests.unit.test_reporting_release import deployed, registered
 from tests.unit.test_reporting_scenarios import bad, good
 
 REPOSITORY = "acme/flights"
@@ -447,3 +450,126 @@ def test_the_token_is_never_printed(team: Team, checkout: Project) -> None:
     ran = comment(checkout, team, MODELSHIP_COMMENT_GITHUB_TOKEN=token)
     assert token not in ran.log + ran.summary + str(ran.outputs)
     assert token not in repr(Connection("https://api.github.com", REPOSITORY, token))
+
+
+# A release -----------------------------------------------------------------------------------------------------------------------
+
+RELEASE_MARK = marker("flight-delay", "release")
+ANSWERING = {"contents": "read", "pull-requests": "write"}
+
+
+@dataclass
+class Merged:
+    """A pull request that was merged, what the jobs of its release say of themselves, and the records that they handed over."""
+
+    team: Team
+    commit: str
+    project: Project
+    jobs: dict[str, dict[str, Any]]
+
+    @property
+    def handed_over(self) -> Path:
+        return self.project.directory.parent / "handed-over"
+
+    def hand_over(self, artifact: str, command: str, record: AnyRecord) -> dict[str, Any]:
+        """What a job says of itself that leaves this record."""
+        content = encode(msgspec.structs.replace(record, commit=self.commit))
+        path = self.handed_over / artifact / f"{command}.json"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        return {"result": "success", "outputs": {"record-digest": hashlib.sha256(content).hexdigest()}}
+
+    def tell(self, **environment: str) -> Ran:
+        environments = {name: self.jobs.get(name, {"result": "skipped"}) for name in ("staging", "production")}
+        release = {
+            "model": {"result": "success"},
+            "register": self.jobs["register"],
+            "environments": {**environments, "": {"result": "skipped"}},
+        }
+        token = self.team.server.token(ANSWERING)
+        variables = {"RELEASE": json.dumps(release), "RECORDS": str(self.handed_over), "GITHUB_TOKEN": token}
+        return self.project.run(
+            "comment", **{**{f"MODELSHIP_COMMENT_{name}": value for name, value in variables.items()}, **environment}
+        )
+
+    def answers(self) -> list[str]:
+        return [found.body for found in self.team.ours() if found.body.rstrip().endswith(RELEASE_MARK)]
+
+
+@pytest.fixture
+def merged(team: Team, checkout: Project) -> Merged:
+    """A pull request that was answered with a verdict, merged, and whose model serves staging."""
+    team.publish(good())
+    commit = team.repository.merge(team.pull.number, "main", team.pull.branch)
+    team.server.merged(team.pull.number, commit)
+    checkout.push_event("0" * 40, commit)
+    found = Merged(team, commit, checkout, {})
+    found.jobs["register"] = found.hand_over("1-register", "register", registered())
+    found.jobs["staging"] = found.hand_over("2-staging", "deploy", deployed("staging"))
+    return found
+
+
+def test_the_merged_pull_request_is_told_once(merged: Merged) -> None:
+    merged.team.write_as_bot(f"a quotation of {RELEASE_MARK} in the middle")
+    first = merged.tell()
+    assert first.exit_code == 0, first.log
+    assert first.outputs["conclusion"] == "success"
+    (body,) = merged.answers()
+    assert body.startswith("## 🟢 flight-delay: v8 serves staging")
+    merged.jobs["production"] = merged.hand_over("2-production", "deploy", deployed("production"))
+    second = merged.tell()
+    (body,) = merged.answers()
+    assert body.startswith("## 🟢 flight-delay: v8 serves production")
+    assert merged.commit[:7] in body
+    assert second.outputs["comment-url"] == first.outputs["comment-url"]
+    assert second.outputs["report"].endswith("release-flight-delay.html")
+    assert body.replace(RELEASE_MARK, "").strip() == second.summary.strip()
+    verdicts = [found for found in merged.team.ours() if found.body.rstrip().endswith(MARK)]
+    assert len(verdicts) == 1, "the verdict keeps a comment of its own"
+    assert merged.team.server.check_runs(merged.commit) == [], "the check is the verdict's"
+
+
+def test_what_was_pushed_directly_is_told_in_the_summary_alone(merged: Merged, team: Team) -> None:
+    merged.team.server.door.merges.clear()
+    ran = merged.tell()
+    assert ran.exit_code == 0, ran.log
+    assert "flight-delay: v8" in ran.summary
+    assert f"::notice title=modelship comment::no pull request was merged as {merged.commit[:7]}" in ran.log
+    assert merged.answers() == []
+
+
+def test_a_record_that_another_job_wrote_over_is_not_believed(merged: Merged) -> None:
+    path = merged.handed_over / "2-staging" / "deploy.json"
+    path.write_bytes(path.read_bytes().replace(b'"version": 8', b'"version": 9'))
+    ran = merged.tell()
+    assert ran.outputs["conclusion"] == "failure"
+    (body,) = merged.answers()
+    assert "the record of staging cannot be trusted" in body
+    assert "v9" not in body
+
+
+@pytest.mark.parametrize("hostile", ["a link", "many files"])
+def test_what_is_no_folder_of_records_is_not_believed(merged: Merged, hostile: str) -> None:
+    if hostile == "a link":
+        (merged.handed_over / "x").symlink_to("/etc")
+    else:
+        for number in range(201):
+            (merged.handed_over / str(number)).write_text("")
+    ran = merged.tell()
+    assert ran.exit_code == 0, ran.log
+    assert "cannot be trusted" in merged.answers()[0]
+
+
+def test_a_release_that_may_not_comment_warns(merged: Merged) -> None:
+    token = merged.team.server.token({"contents": "read"})
+    ran = merged.tell(MODELSHIP_COMMENT_GITHUB_TOKEN=token)
+    assert (ran.exit_code, merged.answers()) == (0, [])
+    assert "pull-requests: write" in ran.log
+    assert "flight-delay: v8" in ran.summary
+
+
+@pytest.mark.parametrize("release", ["[]", "{", '{"model": {"result": "success"}}', '{"model": 1, "register": 2}', "[" * 100_000])
+def test_jobs_that_are_no_release_are_bad_input(checkout: Project, release: str) -> None:
+    ran = checkout.run("comment", MODELSHIP_COMMENT_RELEASE=release)
+    assert ran.exit_code == 2
+    assert "`release` is not the context `needs` as JSON" in ran.log

@@ -33,7 +33,7 @@ CALLERS = [path for path in WORKFLOWS if path.is_relative_to(ROOT / "template-re
 GUIDES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("actions/*/*.md"), *ROOT.glob("template-repo/*.md")]
 LOCKS = sorted(ROOT.glob("requirements/*.txt"))
 
-FRAME_OUTPUTS = {"status", "summary", "record", "run-directory", "evidence-digest"}
+FRAME_OUTPUTS = {"status", "summary", "record", "record-digest", "run-directory", "evidence-digest"}
 HEAVY = {"pandas", "numpy", "pyarrow", "mlflow", "evidently", "great_expectations", "dvc", "github", "jinja2"}
 
 each_action = pytest.mark.parametrize("command", ACTIONS)
@@ -475,7 +475,7 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     assert len(kept) >= 10
     for settings in kept:
         # An artifact without an archive is called what its file is called.
-        named_after_content = "evidence-digest" in settings.get("name", "")
+        named_after_content = "evidence-digest" in settings.get("name", settings.get("pattern", ""))
         is_named_file = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
         named_after_model = "-${{ steps.report.outputs.model }}-" in settings.get("name", "")
         assert named_after_content or is_named_file or named_after_model

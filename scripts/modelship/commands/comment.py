@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from modelship.core import workflow
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, bad_input
 from modelship.core.event import Event
-from modelship.core.records import RECORDS
+from modelship.core.records import RECORDS, AnyRecord
 
 if TYPE_CHECKING:
     from modelship.reporting.checks import Found
@@ -33,6 +34,8 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 @click.option("--publish", type=bool, default=True, show_default=True, help="Whether to publish, or only to write the files.")
 @click.option("--report-url", help="Where the report page can be read, for the link in the comment.")
 @click.option("--author", help="The login that the token writes comments under, such as `my-app[bot]`; found out without it.")
+@click.option("--release", help="The jobs of a release as JSON: tells what became of it, on the pull request that was merged.")
+@click.option("--records", help="The folder with the records of those jobs, which are found by the digests that the jobs promised.")
 def command(config: Path, **given: Any) -> None:
     """Answer with what the other commands found: comment, check run, job summary, report page.
 
@@ -44,6 +47,8 @@ def command(config: Path, **given: Any) -> None:
         report_url=given["report_url"],
         author=given["author"],
         token=given["github_token"] or "",
+        release=given["release"] or "",
+        records=Path(given["records"]) if given["records"] else None,
     )
     sys.exit(guarded("comment", lambda: _answer(config, options)))
 
@@ -57,6 +62,8 @@ class Options:
     report_url: str | None
     author: str | None
     token: str = field(repr=False)
+    release: str = ""
+    records: Path | None = None
 
 
 def _answer(config: Path, options: Options) -> ExitCode:
@@ -68,42 +75,71 @@ def _answer(config: Path, options: Options) -> ExitCode:
 def work(space: Workspace, options: Options) -> ExitCode:
     """Read the records, render and publish the report. Raises BadInput without a model name, InfrastructureError without GitHub."""
     from modelship.reporting import terminal
-    from modelship.reporting.embedded import read_pages
-    from modelship.reporting.report import build_report
 
     space.run_directory.create()
-    records = read_records(space)
-    facts, pages = _facts(space.event, records, options.report_url), read_pages(space.run_directory.path, records)
-    report = build_report(_model_name(space, options, records), records, facts, pages)
+    report = _release_report(space, options) if options.release else _report(space, options)
     page = _write_files(space, report)
     workflow.say(terminal.render(report))
     workflow.say(f"\nReport page: {page}")
     workflow.set_outputs({"conclusion": report.conclusion, "report": str(page), "model": report.model})
     if options.publish:
         _publish(report, space.event, options)
-    if not any(records.values()):
+    if report.is_empty:
         raise bad_input("there is nothing to report: no command left a record.", "Run them before this one, in the same folder.")
     return ExitCode.PASS
 
 
+def _report(space: Workspace, options: Options) -> Report:
+    """On what the commands before this one left in the run directory."""
+    from modelship.reporting.embedded import read_pages
+    from modelship.reporting.report import build_report
+
+    records = read_records(space)
+    facts, pages = _facts(space.event, records, options.report_url), read_pages(space.run_directory.path, records)
+    return build_report(_model_name(space, options, records), records, facts, pages)
+
+
+def _release_report(space: Workspace, options: Options) -> Report:
+    """On what other jobs say of themselves, and the records that they handed over."""
+    from modelship.core.jobs import Job, read_release
+    from modelship.core.run_directory import RunDirectory
+    from modelship.reporting.release import Release, Step, build_release_report
+
+    jobs = read_release(options.release)
+    held = RunDirectory(options.records) if options.records else space.run_directory
+
+    def step(command: str, job: Job) -> Step:
+        digest = job.outputs.get("record-digest")
+        if not digest:
+            return Step(job.result)
+        return Step(job.result, _believed(space, lambda: held.promised(command, digest)))
+
+    register = step("register", jobs.register)
+    environments = {name: step("deploy", job) for name, job in jobs.environments.items() if name}
+    facts = _facts(space.event, {"register": register.found}, options.report_url)
+    return build_release_report(
+        _model_name(space, options, {"register": register.found}), Release(jobs.model.result, register, environments), facts
+    )
+
+
 def read_records(space: Workspace) -> dict[str, Found]:
-    """Every command's record; one that is broken, or that speaks of another commit than this run's, is not trusted."""
+    """Every command's record, as far as it can be trusted."""
+    return {name: _believed(space, partial(space.run_directory.read, name)) for name in RECORDS}
+
+
+def _believed(space: Workspace, read: Callable[[], AnyRecord | None]) -> Found:
+    """What `read` returns; a record that is broken, or that speaks of another commit than this run's, is not trusted."""
     from modelship.reporting.checks import Distrusted
 
-    found: dict[str, Found] = {}
+    try:
+        record = read()
+    except BadInput as error:
+        return Distrusted(str(error))
     ours = {space.event.head, space.event.checked_out} - {None}
-    for name in RECORDS:
-        try:
-            record = space.run_directory.read(name)
-        except BadInput as error:
-            found[name] = Distrusted(str(error))
-            continue
-        if record is not None and ours and record.commit not in ours:
-            commit = f"`{record.commit[:7]}`" if record.commit else "no commit"
-            found[name] = Distrusted(f"it speaks of {commit}, and this run is about `{str(space.event.head)[:7]}`.")
-        else:
-            found[name] = record
-    return found
+    if record is not None and ours and record.commit not in ours:
+        commit = f"`{record.commit[:7]}`" if record.commit else "no commit"
+        return Distrusted(f"it speaks of {commit}, and this run is about `{str(space.event.head)[:7]}`.")
+    return record
 
 
 def _model_name(space: Workspace, options: Options, records: Mapping[str, Found]) -> str:
@@ -147,7 +183,8 @@ def _write_files(space: Workspace, report: Report) -> Path:
     from modelship.reporting.markdown import render_comment
 
     space.run_directory.put("comment.md", render_comment(report).encode())
-    return space.run_directory.put(f"report-{report.model}.html", render_page(report).encode(errors="replace"))
+    name = "report" if report.topic == "verdict" else report.topic
+    return space.run_directory.put(f"{name}-{report.model}.html", render_page(report).encode(errors="replace"))
 
 
 def _publish(report: Report, event: Event, options: Options) -> None:

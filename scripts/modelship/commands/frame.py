@@ -154,6 +154,7 @@ def _finish(name: str, space: Workspace | None, result: Result, started: datetim
         outputs["record"] = str(space.run_directory.record_path(name))
         outputs["run-directory"] = str(space.run_directory.path)
         if workflow.takes_outputs():
+            outputs["record-digest"] = space.run_directory.record_digest(name)
             outputs["evidence-digest"] = _digest(space)
     for problem in record.problems:
         workflow.annotate("error", problem, f"modelship {name}")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from modelship.commands.frame import Workspace, config_option, guarded, model_option, workspace
 from modelship.core import workflow
-from modelship.core.errors import ExitCode, InfrastructureError, bad_input
+from modelship.core.errors import ExitCode, InfrastructureError
+from modelship.core.jobs import Job, read_jobs
 from modelship.core.records import RECORDS
 
 if TYPE_CHECKING:
@@ -19,23 +19,6 @@ if TYPE_CHECKING:
     from modelship.reporting.slack import Told
 
 _TITLE = "modelship notify"
-
-
-class _Job(msgspec.Struct, frozen=True):
-    """One entry of GitHub's context `needs`."""
-
-    result: str
-    outputs: dict[str, str] = {}
-
-    @property
-    def light(self) -> Light:
-        if self.result != "success":
-            return "fail"
-        return "warn" if self.outputs.get("status") == "warn" else "pass"
-
-    @property
-    def sentence(self) -> str:
-        return self.outputs.get("summary") or self.outputs.get("status") or self.result
 
 
 @click.command("notify")
@@ -84,11 +67,14 @@ def _jobs(text: str) -> list[Told]:
     """What the jobs before this one say of themselves: their results, and their outputs `status` and `summary`."""
     from modelship.reporting.slack import Told
 
-    return [Told(job.light, name, job.sentence) for name, job in _read_jobs(text).items() if job.result != "skipped"]
+    return [
+        Told(_light(job), name, job.outputs.get("summary") or job.outputs.get("status") or job.result)
+        for name, job in read_jobs(text).items()
+        if job.result != "skipped"
+    ]
 
 
-def _read_jobs(text: str) -> dict[str, _Job]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, _Job])
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        raise bad_input("`jobs` is not the context `needs` as JSON.", "Give `${{ toJSON(needs) }}`.") from None
+def _light(job: Job) -> Light:
+    if job.result != "success":
+        return "fail"
+    return "warn" if job.outputs.get("status") == "warn" else "pass"

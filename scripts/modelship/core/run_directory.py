@@ -72,6 +72,23 @@ class RunDirectory:
         """Where the attached file `name` stands."""
         return self.path / "files" / name
 
+    def record_digest(self, command: str) -> str:
+        """SHA-256 of the record of `command`."""
+        return _sha256(self.record_path(command))
+
+    def promised(self, command: str, digest: str) -> AnyRecord | None:
+        """The record of `command` of this SHA-256, wherever in here it is: another job said beforehand what it would be.
+
+        Raises BadInput where there is none, and for what `digest` refuses.
+        """
+        name = self.record_path(command).name
+        found = next((path for path in self._files() if path.name == name and _sha256(path) == digest), None)
+        if found is None:
+            raise bad_input(
+                "is not among what was handed over.", "Another job has written over it. Run the workflow again.", path=name
+            )
+        return read_record(found, command)
+
     def digest(self) -> str:
         """SHA-256 over the relative path and content of everything in here: what one job promises and the next one checks.
 

@@ -167,6 +167,12 @@ class GitHub:
         """The commit at which the pull request stands now."""
         return str(self._call("GET", f"{self._repository}/pulls/{number}")["head"]["sha"])
 
+    def merged_pull_request(self, sha: str) -> int | None:
+        """The number of the pull request whose merge, squashed or rebased or not, ended in this commit; the newest of several."""
+        found = self._pages(f"{self._repository}/commits/{sha}/pulls")
+        merged = [int(pull["number"]) for pull in found if pull.get("merged_at") and pull.get("merge_commit_sha") == sha]
+        return max(merged, default=None)
+
     def pull_request(self, number: int) -> PullRequest:
         """The pull request."""
         found = self._call("GET", f"{self._repository}/pulls/{number}")

@@ -1,4 +1,7 @@
-"""Publish a report: one sticky comment on the pull request, one check run on the commit. However often, the end is the same."""
+"""Publish a report: one sticky comment on the pull request, one check run on the commit. However often, the end is the same.
+
+A report on a release goes to the pull request whose merge it is about; the check on that commit is the verdict's.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class Destination:
 
     head: str
     pull_request: int | None = None
+    """Of a report on a release it is not asked for: it is found by the merge commit."""
     run_url: str | None = None
     author: str | None = None
     """The login that comments are written under, where the token does not tell and is not GITHUB_TOKEN."""
@@ -51,37 +55,40 @@ def publish(report: Report, github: GitHub, destination: Destination, sleep: Cal
     silences: dict[str, UnansweredError] = {}
     comment: Comment | None = None
     check_run: CheckRun | None = None
-    if destination.pull_request is not None:
-        number = destination.pull_request
+    is_release = report.topic == "release"
+    is_answer = is_release or destination.pull_request is not None
+    if is_answer:
         try:
-            comment = patiently(lambda: _put_comment(report, github, destination, number), sleep)
+            comment = patiently(lambda: _put_comment(report, github, destination), sleep)
         except RefusedError as error:
             refusals["comment"] = error
         except UnansweredError as error:
             silences["comment"] = error
-    try:
-        check_run = patiently(lambda: _put_check_run(report, github, destination), sleep)
-    except RefusedError as error:
-        refusals["check"] = error
-    except UnansweredError as error:
-        silences["check"] = error
+    if not is_release:
+        try:
+            check_run = patiently(lambda: _put_check_run(report, github, destination), sleep)
+        except RefusedError as error:
+            refusals["check"] = error
+        except UnansweredError as error:
+            silences["check"] = error
     if silences:
         told = " and ".join(f"the {what} ({error})" for what, error in silences.items())
         raise infrastructure(f"GitHub did not answer when {told} should be written.", "Run this job again.")
-    is_outdated = destination.pull_request is not None and comment is None and "comment" not in refusals
+    is_unanswered = is_answer and comment is None and "comment" not in refusals
     return Published(
         comment_url=comment.url if comment else "",
         check_run_url=check_run.url if check_run else "",
-        notice=_outdated(destination) if is_outdated else None,
+        notice=_unanswered(report, destination) if is_unanswered else None,
         warning=_refused(refusals) if refusals else None,
     )
 
 
-def _put_comment(report: Report, github: GitHub, destination: Destination, number: int) -> Comment | None:
-    """Edit our comment, or create it where there is none. None when the pull request has moved on to another commit."""
-    if github.pull_request_head(number) != destination.head:
+def _put_comment(report: Report, github: GitHub, destination: Destination) -> Comment | None:
+    """Edit our comment, or create it where there is none. None when there is no pull request that the report is about."""
+    number = _pull_request(report, github, destination)
+    if number is None:
         return None
-    body, mark = render_comment(report), marker(report.model)
+    body, mark = render_comment(report), marker(report.model, report.topic)
     author = destination.author or _login(github)
     marked = [comment for comment in github.comments(number) if _ends_with(comment.body, mark)]
     ours = _by(author, marked)
@@ -91,6 +98,14 @@ def _put_comment(report: Report, github: GitHub, destination: Destination, numbe
     # An app of the team's own does not say its name before it has written. It may have written before.
     earlier = _by(created.author, marked)
     return _keep_first(github, [*earlier, created], body) if earlier else created
+
+
+def _pull_request(report: Report, github: GitHub, destination: Destination) -> int | None:
+    """The pull request that was merged as the commit, or that stands at it now: an older run does not answer for a newer one."""
+    if report.topic == "release":
+        return github.merged_pull_request(destination.head)
+    number = destination.pull_request
+    return number if number is not None and github.pull_request_head(number) == destination.head else None
 
 
 def _keep_first(github: GitHub, comments: list[Comment], body: str) -> Comment:
@@ -139,7 +154,9 @@ def _ends_with(body: str, mark: str) -> bool:
     return body.rstrip().rpartition("\n")[2] == mark
 
 
-def _outdated(destination: Destination) -> Problem:
+def _unanswered(report: Report, destination: Destination) -> Problem:
+    if report.topic == "release":
+        return Problem(f"no pull request was merged as {destination.head[:7]}: what became of it is in the job summary alone.")
     message = (
         f"pull request #{destination.pull_request} has moved on from {destination.head[:7]}: its comment is left to the newer run."
     )

@@ -71,7 +71,7 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     for name in RECORDS:
         record = records.get(name)
         if record is not None and not (blocked and _had_nothing_to_judge(record)):
-            check = _check(name, record)
+            check = check_of(name, record)
         elif name == "metric-gate" or (name == "train" and _lacks_training(gate, blocked)):
             check = _absent(name, blocked)
         else:
@@ -94,7 +94,8 @@ def problem_line(problem: Problem) -> Line:
     return line(*place, *prose(problem.message), *prose(f" {problem.remedy}" if problem.remedy else ""))
 
 
-def _check(name: str, record: AnyRecord | Distrusted) -> Check:
+def check_of(name: str, record: AnyRecord | Distrusted) -> Check:
+    """How the command ended that left this record."""
     if isinstance(record, Distrusted):
         return Check(name, "distrusted", line("The record of ", Code(name), " cannot be trusted: ", *prose(record.reason)))
     sentence = prose(record.summary if record.summary.endswith((".", "!", "?")) else f"{record.summary}.")

@@ -67,10 +67,10 @@ def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
     elif isinstance(record, DriftReportRecord):
         told = drift.cause(record)
     why = told or blocking.sentence
-    return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *_begun(why, record))
+    return line(Strong(f"Blocked by {count} of {counted(len(checks), 'check')}."), " ", *begun(why, record))
 
 
-def _begun(sentence: Line, record: Found) -> Line:
+def begun(sentence: Line, record: Found) -> Line:
     """The sentence with a capital, unless it begins with a name: what stands in code, or a metric of the record."""
     if not sentence or not isinstance(sentence[0], str):
         return sentence
@@ -182,7 +182,7 @@ def _passing_cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> L
         elif isinstance(record, DriftReportRecord):
             told = drift.cause(record)
         why = told or first.sentence
-        return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *_begun(why, record))
+        return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *begun(why, record))
     proven = _proven_sentence(gate) if isinstance(gate, MetricGateRecord) else ""
     return line(Strong(f"All {len(checks)} checks pass." if len(checks) > 1 else f"The check passes: {checks[0].name}."), proven)
 
@@ -209,7 +209,7 @@ def _gate_cause(record: MetricGateRecord) -> Line:
     worst, slices = worst_of(failing(record)), failing_slices(record)
     if worst is None and not slices:
         doubt = undecided(record)
-        told = _begun(line(_undecided_sentence(doubt[0], record)), record) if doubt else ()
+        told = begun(line(_undecided_sentence(doubt[0], record)), record) if doubt else ()
         return line(*asks, " " if asks and told else "", *told) or prose(record.summary)
     told = _regression_cause(record, worst, slices)
     return line(*told, " ", *asks) if asks else told
@@ -285,7 +285,7 @@ def _others_sentence(record: MetricGateRecord) -> str:
 
 def doubts(record: MetricGateRecord) -> tuple[Line, ...]:
     """For each metric on which the rows cannot tell: what they show, and how many would tell."""
-    return tuple(_begun(line(_undecided_sentence(verdict, record)), record) for verdict in undecided(record))
+    return tuple(begun(line(_undecided_sentence(verdict, record)), record) for verdict in undecided(record))
 
 
 def _undecided_sentence(verdict: MetricVerdict, record: MetricGateRecord) -> str:

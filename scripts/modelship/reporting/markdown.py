@@ -22,7 +22,7 @@ from modelship.reporting.blocks import (
 from modelship.reporting.checks import Check
 from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
-from modelship.reporting.report import MAX_OPEN_METRICS, Report
+from modelship.reporting.report import MAX_OPEN_METRICS, Report, Topic
 
 MAX_CHARACTERS = 60_000
 """GitHub accepts 65,536; the rest is room for what counts otherwise there than here."""
@@ -49,14 +49,14 @@ _TIGHT = _Limits(8, notices=3, line=120, cell=40)
 """What always fits, whatever the records say."""
 
 
-def marker(model: str) -> str:
+def marker(model: str, topic: Topic = "verdict") -> str:
     """The hidden last line by which a comment on `model` is found again."""
-    return f"<!-- modelship:{model} -->"
+    return f"<!-- modelship:{model}{'' if topic == 'verdict' else f':{topic}'} -->"
 
 
 def render_comment(report: Report) -> str:
     """The comment: a verdict for ten seconds, everything else folded, the marker as the last line."""
-    ending = f"\n{marker(report.model)}\n"
+    ending = f"\n{marker(report.model, report.topic)}\n"
     return render(report, MAX_CHARACTERS - len(ending)) + ending
 
 
@@ -95,6 +95,8 @@ def _opening(report: Report, limits: _Limits) -> list[str]:
         parts.append(" · ".join(map(_check, report.checks)))
     if report.metrics and report.metrics.rows:
         parts += _metrics(report.metrics, limits)
+    if report.table:
+        parts.append(_table(report.table, limits))
     if report.basis:
         parts.append(f"<sub>{_inlines(report.basis, limits.line)}</sub>")
     return parts
@@ -184,7 +186,7 @@ def _table_line(cells: Sequence[str]) -> str:
 def _footer(report: Report) -> str:
     facts, parts = report.facts, []
     if facts.head:
-        parts.append(f"head {_link(facts.head[:7], facts.head_url)}")
+        parts.append(f"{facts.head_is} {_link(facts.head[:7], facts.head_url)}")
     if facts.run:
         parts.append(_link(facts.run, facts.run_url))
     if facts.report_url:

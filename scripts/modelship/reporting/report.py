@@ -19,7 +19,7 @@ from modelship.core.records import (
     ValidateRecord,
 )
 from modelship.reporting import drift, gate_sections, sections
-from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section
+from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section, Table
 from modelship.reporting.checks import Check, Found, first_blocking, record_of, run_checks
 from modelship.reporting.embedded import EmbeddedPage
 from modelship.reporting.headlines import cause, doubts, headline
@@ -27,6 +27,9 @@ from modelship.reporting.inline import Code, Line, line, prose
 
 MAX_OPEN_METRICS = 6
 """How many metrics stand outside of the folded parts."""
+
+Topic = Literal["verdict", "release"]
+"""What is told: whether a model may replace another, or what became of a merge. There is one comment on each."""
 
 Conclusion = Literal["success", "failure"]
 
@@ -41,6 +44,8 @@ class Facts:
     run_url: str | None = None
     report_url: str | None = None
     in_pull_request: bool = False
+    head_is: str = "head"
+    """What a reader would call the commit."""
     version: str = __version__
 
 
@@ -63,11 +68,19 @@ class Report:
     facts: Facts
     pages: tuple[EmbeddedPage, ...] = ()
     """Of other programs; only the report page can show them."""
+    table: Table | None = None
+    """What stands open under the cause, where that is no metrics."""
+    topic: Topic = "verdict"
 
     @property
     def title(self) -> str:
         """The verdict as one line of text."""
         return f"{self.model}: {self.headline}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no command left anything to tell of."""
+        return self.topic == "verdict" and not self.checks
 
     @property
     def icon(self) -> str:

@@ -49,6 +49,8 @@ def render(report: Report) -> str:
         lines += ["  ".join(_paint(f"{_SIGNS[check.light]} {check.name}", check.light) for check in report.checks)]
     if report.metrics and report.metrics.rows:
         lines += ["", *_metrics(report.metrics, MAX_OPEN_METRICS), "", *_wrap(plain(report.basis))]
+    if report.table:
+        lines += ["", *_table(report.table)]
     return "\n".join([*lines, "", *_sections(report.sections)]).rstrip()
 
 

@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 
 def main() -> None:
-    """Copy one artifact, or all."""
+    """Copy one artifact, those that match, or all."""
     name = os.environ["NAME"]
     store = Path(os.environ["E2E_ARTIFACTS"]) / os.environ["FROM_RUN"]
     target = Path(os.environ["GITHUB_WORKSPACE"]) / os.environ["TARGET"]
@@ -16,7 +17,7 @@ def main() -> None:
     if name and name not in stored:
         sys.exit(f"::error::Unable to download artifact(s): Artifact not found for name: {name}")
     for found, folder in stored.items():
-        if name in ("", found):
+        if name == found or (not name and fnmatch(found, os.environ["PATTERN"] or "*")):
             shutil.copytree(folder / "files", target if name else target / found, dirs_exist_ok=True)
             print(f"Downloaded {found} to {target}")
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as output:
