@@ -7,6 +7,7 @@ with World(template=Path("template-repo"), mlflow=True) as world:
     assert [comment.author for comment in world.comments(pull)] == ["github-actions[bot]"]
 """
 
+import json
 import os
 import shutil
 import signal
@@ -111,6 +112,7 @@ class World:
             "E2E_UV": subprocess.check_output([CHECKOUT / "scripts" / "run", "--uv"], text=True).strip(),
             "E2E_ORIGINS": str(self.folder / "origins"),
             "E2E_ARTIFACTS": str(self.folder / "artifacts"),
+            "E2E_ATTESTATIONS": str(self.folder / "attestations"),
             # Teams whose runs may go on at the same time install into different ones.
             "E2E_PYTHONS": str(self._cache / "pythons" / self.full_name),
         }
@@ -354,6 +356,11 @@ class World:
     def comments(self, pull: PullRequest) -> list[Comment]:
         """Return all comments of a pull request, oldest first."""
         return self.github.comments(pull.number)
+
+    def attestations(self, run: Run) -> list[dict[str, Any]]:
+        """Return the statements that a run had signed, in order."""
+        log = self.folder / "attestations" / f"{run.id}.jsonl"
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
 
     def check_runs(self, sha: str) -> list[CheckRun]:
         """Return all check runs of a commit, newest first."""

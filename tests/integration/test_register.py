@@ -86,6 +86,7 @@ def test_a_version_says_what_it_is_and_has_all_that_belongs_to_it(candidate: Pro
     assert {name: run.data.tags[f"modelship.{name}"] for name in ("commit", "model")} == {"commit": sha, "model": "flight-delay"}
     assert Artifacts(client, version.run_id).sizes().keys() == {
         "bom.cdx.json",
+        "model.sha256",
         "examples.json",
         "metric-gate.json",
         "metrics.json",

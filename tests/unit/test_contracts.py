@@ -468,14 +468,14 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
     jobs = [
         job
-        for name in ("model-pull-request", "model-release")
+        for name in ("model-pull-request", "model-release", "model-attest")
         for job in read(ROOT / f".github/workflows/{name}.yml")["jobs"].values()
     ]
     kept = [step["with"] for job in jobs for step in job.get("steps", []) if "-artifact@" in step.get("uses", "")]
     assert len(kept) >= 10
     for settings in kept:
         # An artifact without an archive is called what its file is called.
-        named_after_content = "evidence-digest" in settings.get("name", settings.get("pattern", ""))
+        named_after_content = "-digest }}" in settings.get("name", settings.get("pattern", ""))
         is_named_file = settings.get("archive") is False and settings["path"] == "${{ steps.report.outputs.report }}"
         named_after_model = "-${{ steps.report.outputs.model }}-" in settings.get("name", "")
         assert named_after_content or is_named_file or named_after_model
@@ -521,6 +521,21 @@ def test_steps_give_inputs_and_read_outputs_that_actions_have(path: Path) -> Non
             assert step in {found.get("id") for found in job["steps"]}, f"no step `{step}`"
             if step in action_of:
                 assert output in action_of[step]["outputs"], f"{step}.{output}"
+
+
+def test_what_is_attested_is_what_registering_promised() -> None:
+    """Artifacts belong to the run: nothing is signed of which the digests were not compared before."""
+    (job,) = read(ROOT / ".github/workflows/model-attest.yml")["jobs"].values()
+    taken, compared, *attests = job["steps"]
+    folder = taken["with"]["path"]
+    assert compared["env"] == {
+        "CHECKSUMS_DIGEST": "${{ inputs.checksums-digest }}", "BOM_DIGEST": "${{ inputs.bom-digest }}", "FOLDER": folder
+    }  # fmt: skip
+    assert [step["with"] for step in attests] == [
+        {"subject-path": f"{folder}/model.sha256"},
+        {"subject-path": f"{folder}/model.sha256", "sbom-path": f"{folder}/bom.cdx.json"},
+    ]
+    assert "contents" not in job["permissions"], "nothing of the repository is run beside a right to sign"
 
 
 RIGHTS = ("none", "read", "write")

@@ -79,6 +79,8 @@ def work(space: Workspace, model_path: str | None, tracking_uri: str, signing_ke
     outputs = {
         "version": str(record.version or ""),
         "digest": record.digest,
+        "checksums-digest": record.checksums_digest,
+        "bom-digest": record.bom_digest,
         "created": str(record.created).lower(),
         "mlflow-url": record.mlflow_url,
     }

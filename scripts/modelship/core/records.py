@@ -526,6 +526,10 @@ class RegisterRecord(Record, frozen=True, kw_only=True, tag="register/1"):
     examples: int = 0
     """How many rows a smoke test can ask for."""
     signed: bool = False
+    checksums_digest: str = ""
+    """SHA-256 of `model.sha256`, which lists the model's files with theirs."""
+    bom_digest: str = ""
+    """SHA-256 of the bill of materials, `bom.cdx.json`."""
     mlflow_run: str = ""
     """Whose artifacts hold the model and what was registered beside it."""
     mlflow_url: str = ""

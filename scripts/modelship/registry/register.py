@@ -29,6 +29,7 @@ from modelship.registry.signing.signatures import sign, verify
 from modelship.registry.version import (
     BILL_OF_MATERIALS,
     CARD,
+    CHECKSUMS,
     EXAMPLES,
     GATE,
     METRICS,
@@ -100,11 +101,13 @@ def register(registration: Registration) -> RegisterRecord:
     key = version_key(evidence.digest, registration.commit, registration.loaded)
     card = registration.card(evidence.digest, formats, evidence)
     run_directory = registration.run_directory
+    materials = _materials(registration, evidence, key, admitted)
     files = {
         GATE: run_directory.record_path("metric-gate"),
         METRICS: _written(METRICS, json.dumps(evidence.metrics, indent=2, sort_keys=True).encode() + b"\n"),
         CARD: run_directory.put(CARD, card.encode(errors="replace")),
-        BILL_OF_MATERIALS: run_directory.put(BILL_OF_MATERIALS, bill_of_materials(_materials(registration, evidence, key, admitted))),
+        BILL_OF_MATERIALS: run_directory.put(BILL_OF_MATERIALS, bill_of_materials(materials)),
+        CHECKSUMS: run_directory.put(CHECKSUMS, checksums(materials.files)),
     }
     if evidence.predictions:
         files[f"predictions{suffix_of(evidence.predictions.name)}"] = evidence.predictions
@@ -115,13 +118,21 @@ def register(registration: Registration) -> RegisterRecord:
     if registration.signing_key:
         files[SIGNATURE] = _signed(registration, model)
     published = _publish(registration, evidence, key, card, files)
-    return _record(registration, evidence, published, admitted, formats, examples)
+    record = _record(registration, evidence, published, admitted, formats, examples)
+    return msgspec.structs.replace(
+        record, checksums_digest=digest_folder(files[CHECKSUMS]), bom_digest=digest_folder(files[BILL_OF_MATERIALS])
+    )
 
 
 def version_key(digest: str, commit: str | None, loaded: LoadedConfig) -> str:
     """SHA-256 of what makes a version: the model's files, the commit, the configuration with what options changed of it."""
     configuration = hashlib.sha256(msgspec.json.encode(loaded.config, order="deterministic")).hexdigest()
     return hashlib.sha256("\n".join((digest, commit or "", configuration)).encode()).hexdigest()
+
+
+def checksums(files: Sequence[PlainFile]) -> bytes:
+    """The files as `sha256sum` lists them, by path. It says no more than the model's digest does, in a form that others can check."""
+    return "".join(f"{file.sha256}  model/{file.path}\n" for file in sorted(files, key=lambda file: file.path)).encode()
 
 
 def description(card: str) -> str:

@@ -49,6 +49,8 @@ EXAMPLES = EXAMPLES_NAME
 SIGNATURE = "model.sig"
 CARD = "model-card.md"
 BILL_OF_MATERIALS = "bom.cdx.json"
+CHECKSUMS = "model.sha256"
+"""The model's files with their SHA-256, as `sha256sum --check` takes them in the folder that holds `model/`."""
 GATE = "metric-gate.json"
 METRICS = "metrics.json"
 """The files and the folder in the folder `modelship` of a run's artifacts; `predictions.parquet`, or another suffix, is there, too."""
