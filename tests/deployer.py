@@ -7,41 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
 
 WRITES_TO_DISK = ("mkdir", "rename", "replace", "symlink", "unlink")
 WRITES_TO_MLFLOW = ("create_registered_model", "create_model_version", "set_registered_model_alias")
 
 
-class Deaths:
-    """Counts the moments before and after each write, and kills this process at one of them."""
-
-    def __init__(self, at: int | None) -> None:
-        self.at = at
-        self.moments = 0
-
-    def around(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        def written(*arguments: Any, **named: Any) -> Any:
-            self._moment()
-            found = write(*arguments, **named)
-            self._moment()
-            return found
-
-        return written
-
-    def _moment(self) -> None:
-        if self.at == self.moments:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.moments += 1
-
-
 def main(path: str) -> None:
     """Do what the order says."""
     order = json.loads(Path(path).read_text(encoding="utf-8"))
+    sys.path.insert(0, str(ROOT))
     from mlflow import MlflowClient
 
     from modelship.core.config import Registry
@@ -53,6 +31,7 @@ def main(path: str) -> None:
     from modelship.deployment.targets.target import Place, Serving, open_target
     from modelship.registry.server import connect
     from modelship.registry.version import find_version
+    from tests.killing import Deaths
 
     def ask(serving: Serving, _examples: Path | None) -> SmokeResult:
         assert serving.folder is not None
@@ -65,10 +44,8 @@ def main(path: str) -> None:
     place = Place(directory=Path(order["root"]), environment=order["environment"], model=order["model"], python=sys.executable)
     target = open_target("directory", "live", place)
     deaths = Deaths(order["dies-at"])
-    for name in WRITES_TO_DISK:
-        setattr(os, name, deaths.around(getattr(os, name)))
-    for name in WRITES_TO_MLFLOW:
-        setattr(MlflowClient, name, deaths.around(getattr(MlflowClient, name)))
+    deaths.surround(os, WRITES_TO_DISK)
+    deaths.surround(MlflowClient, WRITES_TO_MLFLOW)
     outcome = carry_out(
         Order(
             action=Action(order["action"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -21,6 +21,33 @@ WRITING = frozenset(
 
 KILLS_APART = int(os.environ.get("MODELSHIP_TEST_KILLS_APART", "3"))
 """Every so manyeth moment is tried; `make chaos` tries them all."""
+
+
+class Deaths:
+    """Counts the moments before and after each write, and kills this process at one of them."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+        self.moments = 0
+
+    def surround(self, where: Any, names: Iterable[str]) -> None:
+        """Let the functions of these names, of a module or a class, be writes."""
+        for name in names:
+            setattr(where, name, self._around(getattr(where, name)))
+
+    def _around(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*arguments: Any, **named: Any) -> Any:
+            self._moment()
+            found = write(*arguments, **named)
+            self._moment()
+            return found
+
+        return written
+
+    def _moment(self) -> None:
+        if self.at == self.moments:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.moments += 1
 
 
 def killed_after(moment: int, action: Callable[[], object], at: frozenset[str] = WRITING) -> bool:

@@ -26,10 +26,12 @@ class Call:
     body: bytes
     patience: threading.Event
 
+    session: requests.Session
+
     def forward(self) -> requests.Response:
         """Let the server do what was asked."""
         headers = {name: value for name, value in self.handler.headers.items() if name.lower() not in {*HOP_BY_HOP, "host"}}
-        return requests.request(
+        return self.session.request(
             self.handler.command, self.server + self.handler.path, data=self.body, headers=headers, timeout=60, allow_redirects=False
         )
 
@@ -42,10 +44,12 @@ class Call:
         self.handler.send_header("Content-Length", str(len(content) if length is None else length))
         self.handler.end_headers()
         self.handler.wfile.write(content)
+        self.handler.wfile.flush()
 
     def reset(self) -> None:
         """Drop the connection as a machine that has gone does."""
         connection = self.handler.connection
+        self.handler.wfile.flush()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.handler.close_connection = True
         connection.close()
@@ -121,15 +125,20 @@ def proxy(server: str, faults: Mapping[Place, Fault] | None = None) -> Iterator[
     """A proxy in front of the server at that URL, until the block ends."""
     lock = threading.Lock()
     found = Proxy(server, faults or {})
+    session = requests.Session()
+    session.trust_env = False
 
     class Handler(BaseHTTPRequestHandler):
         timeout: ClassVar[float] = 60
+        protocol_version = "HTTP/1.1"  # The client keeps its connection.
+        wbufsize = -1  # Headers and content leave together: apart, each waits for the other's receipt.
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with lock:
                 fault = found.take(self.command, self.path)
-            call = Call(self, server, body, found.patience)
+            call = Call(self, server, body, found.patience, session)
             if fault:
                 fault(call)
             else:

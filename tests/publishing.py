@@ -1,4 +1,4 @@
-"""A process that publishes the files of a folder, for tests that kill it: the server's URL, the folder, the name, the key."""
+"""A process that publishes the files of a folder, for tests that kill it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,27 @@ def write_files(folder: Path) -> Path:
     return folder
 
 
-if __name__ == "__main__":
-    url, files, name, key = sys.argv[1:]
+WRITES_TO_MLFLOW = (
+    *("create_run", "log_batch", "set_terminated", "delete_run"),
+    *("create_registered_model", "create_model_version", "set_registered_model_alias", "delete_model_version"),
+)
+
+
+def main(url: str, files: str, name: str, key: str, dies_at: str = "") -> None:
+    """Publish, and die at the moment before or after one of the writes that is told; prints how many moments there were."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import shutil
+
+    from mlflow import MlflowClient
+
+    from tests.killing import Deaths
+
+    deaths = Deaths(int(dies_at) if dies_at else None)
+    deaths.surround(MlflowClient, WRITES_TO_MLFLOW)
+    deaths.surround(shutil, ("copyfile",))
     publish(connect(url), publication(Path(files), name, key))
+    print(deaths.moments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

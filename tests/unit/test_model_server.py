@@ -25,24 +25,25 @@ from tests.killing import KILLS_APART, every_moment, killed_after
 from tests.servers import free_port
 
 STAND_IN = """\
-#!{python} -I
-import http.server, os, pathlib, sys
-if sys.argv[1] == "-c":
-    print("/usr/bin")
-    sys.exit()
+#!/bin/sh
+if [ "$1" = -c ]; then echo /usr/bin; exit; fi
+exec {python} -I -S {server} "$@"
+"""
+SERVER = """\
+import socket, sys
 said = dict(zip(sys.argv, sys.argv[1:]))
-content = (pathlib.Path(said["--model-uri"]) / "MLmodel").read_bytes()
+with open(said["--model-uri"] + "/MLmodel", "rb") as file:
+    content = file.read()
 if b"broken" in content:
     sys.exit("RuntimeError: this model does not load")
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(503 if b"silent" in content else 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer((said["--host"], int(said["--port"])), Handler).serve_forever()
+status = b"503 Service Unavailable" if b"silent" in content else b"200 OK"
+listener = socket.create_server((said["--host"], int(said["--port"])))
+while True:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        head = b"HTTP/1.1 %b\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n" % (status, len(content))
+        connection.sendall(head + content)
 """
 
 STEPS = frozenset({"open", "write", "mkdir", "rename", "replace", "unlink", "utime", "fork_exec", "killpg"})
@@ -56,7 +57,9 @@ class Team:
         self.root = folder / "serving"
         python = folder / "bin" / "python"
         python.parent.mkdir()
-        python.write_text(STAND_IN.format(python=sys.executable))
+        server = folder / "server.py"
+        server.write_text(SERVER)
+        python.write_text(STAND_IN.format(python=sys.executable, server=server))
         python.chmod(0o755)
         self.python = str(python)
 
