@@ -19,6 +19,7 @@ from modelship.core.run_directory import digest_folder
 from modelship.registry import server
 from modelship.registry.names import mlflow_name
 from modelship.registry.publish import TAG_REGISTERED, Publication, Published, publish
+from modelship.registry.register import _LONGEST_DESCRIPTION, _LONGEST_PACKAGES, _LONGEST_TAG, TAG_PACKAGES
 from modelship.registry.runs import TAG_KEY
 from modelship.registry.server import connect
 from modelship.registry.version import CHALLENGER, fetch, find_version
@@ -31,6 +32,12 @@ from tests.publishing import METRICS, write_files
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_files(tmp_path_factory.mktemp("files"))
+
+
+@pytest.fixture(params=["mlflow", "mlflow_on_postgres"])
+def either(request: pytest.FixtureRequest) -> str:
+    """A server on SQLite, and one on PostgreSQL, which holds many writers apart and texts to their length."""
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(autouse=True)
@@ -82,45 +89,51 @@ def check_files(url: str, wanted: Publication, folder: Path) -> None:
     assert fetched.examples.read_bytes() == wanted.files["examples.json"].read_bytes()
 
 
-def test_a_publication_is_there_once_and_whole(mlflow: str, files: Path, tmp_path: Path) -> None:
+def test_a_publication_is_there_once_and_whole(either: str, files: Path, tmp_path: Path) -> None:
     wanted = publication(files)
-    first = publish(connect(mlflow), wanted)
+    first = publish(connect(either), wanted)
     assert first.created
-    before = check(mlflow, wanted, first)
-    check_files(mlflow, wanted, tmp_path / "first")
-    again = publish(connect(mlflow), wanted)
+    before = check(either, wanted, first)
+    check_files(either, wanted, tmp_path / "first")
+    again = publish(connect(either), wanted)
     assert (again.version, again.created) == (first.version, False)
-    assert check(mlflow, wanted, again).run == before.run
+    assert check(either, wanted, again).run == before.run
 
 
-def test_many_at_once_make_one_run_and_one_version(mlflow: str, files: Path) -> None:
+def test_many_at_once_make_one_run_and_one_version(either: str, files: Path) -> None:
     wanted = publication(files)
     with ThreadPoolExecutor(6) as pool:
-        published = list(pool.map(lambda _: publish(connect(mlflow), wanted), range(6)))
-    held = check(mlflow, wanted, published[0])
+        published = list(pool.map(lambda _: publish(connect(either), wanted), range(6)))
+    held = check(either, wanted, published[0])
     assert [one.version.version for one in published] == [int(held.versions[0].version)] * 6
     assert any(one.created for one in published)
 
 
-def test_what_came_into_being_twice_goes_unless_somebody_uses_it(mlflow: str, files: Path) -> None:
+def test_what_came_into_being_twice_goes_unless_somebody_uses_it(either: str, files: Path) -> None:
     """A request that was given up long ago may arrive when all is done."""
     wanted = publication(files)
-    first = publish(connect(mlflow), wanted)
-    client = MlflowClient(mlflow)
+    first = publish(connect(either), wanted)
+    client = MlflowClient(either)
     source = f"runs:/{first.version.run_id}/modelship/model"
     for _ in range(2):
         client.create_model_version(wanted.name, source, first.version.run_id, tags=dict(wanted.tags), await_creation_for=0)
     client.set_registered_model_alias(wanted.name, "production", "2")
-    (experiment,) = {run.info.experiment_id for run in Held(mlflow, wanted).runs}
+    (experiment,) = {run.info.experiment_id for run in Held(either, wanted).runs}
     late = client.create_run(experiment, tags={TAG_REGISTERED: wanted.key}).info.run_id
     trained = client.create_run(experiment, tags={TAG_REGISTERED: wanted.key, TAG_KEY: "of training"}).info.run_id
 
-    assert publish(connect(mlflow), wanted) == Published(first.version, created=False)
-    held = Held(mlflow, wanted)
+    assert publish(connect(either), wanted) == Published(first.version, created=False)
+    held = Held(either, wanted)
     assert sorted(version.version for version in held.versions) == ["1", "2"]
     assert {run.info.run_id for run in held.runs} == {first.version.run_id, trained}
     assert client.get_run(late).info.lifecycle_stage == "deleted"
     assert held.aliases == {"production": "2", CHALLENGER: "2"}
+
+
+def test_the_longest_texts_are_kept_whole(either: str, files: Path) -> None:
+    long = publication(files, description="é" * _LONGEST_DESCRIPTION)
+    wanted = replace(long, tags={**long.tags, "modelship.accepted": "é" * _LONGEST_TAG, TAG_PACKAGES: "é" * _LONGEST_PACKAGES})
+    check(either, wanted, publish(connect(either), wanted))
 
 
 def test_the_run_of_training_is_taken_unless_it_holds_another_version(mlflow: str, files: Path) -> None:
@@ -166,10 +179,19 @@ APART = int(os.environ.get("MODELSHIP_TEST_FAULTS_APART", "16"))
 def test_whatever_breaks_there_is_one_run_and_one_version(
     fault: Fault, mlflow: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each HTTP call breaks in one of the publications, and others far from it in the same one."""
     if fault is network.silence:
         # As short as a busy machine allows: every answer that is not held back must come in this time.
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+    break_each_call(fault, mlflow, files, tmp_path, at_once=16 if fault is network.silence else 2)
+
+
+def test_a_lost_answer_makes_nothing_twice_on_postgres(mlflow_on_postgres: str, files: Path, tmp_path: Path) -> None:
+    """Where a create that is repeated meets what the first one has committed."""
+    break_each_call(network.lost_answer, mlflow_on_postgres, files, tmp_path, at_once=4)
+
+
+def break_each_call(fault: Fault, mlflow: str, files: Path, tmp_path: Path, at_once: int) -> None:
+    """Each HTTP call breaks in one of the publications, and others far from it in the same one."""
     with proxy(mlflow) as clean:
         publish(connect(clean.url), publication(files))
     assert len(clean.calls) > 30
@@ -183,5 +205,5 @@ def test_whatever_breaks_there_is_one_run_and_one_version(
         check(mlflow, wanted, published)
         check_files(mlflow, wanted, tmp_path / str(start))
 
-    with ThreadPoolExecutor(16 if fault is network.silence else 2) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(broken, range(APART)))
