@@ -63,8 +63,10 @@ def test_a_commit_that_passed_becomes_a_release(origin: World) -> None:
     assert tags == {f"refs/tags/{TAG}": head, f"refs/tags/{MOVING}": head}
     assets = {asset["name"]: asset["size"] for asset in origin.github.call("GET", f"{root}/releases/{release['id']}/assets")}
     assert set(assets) == {f"modelship-{__version__}.tar.gz", "SHA256SUMS"}
-    # Both runs have attested the same bytes.
-    attested = [run.jobs["release"].step("Attest where they come from").log for run in (cut_off, again)]
-    assert [line for line in attested[0] if "tar.gz" in line] == [line for line in attested[1] if "tar.gz" in line] != []
-    sums = f"{attested[0][-1].split()[0]}  modelship-{__version__}.tar.gz\n".encode()
-    assert hashlib.sha256(sums).hexdigest() in "\n".join(attested[0])
+    # Both runs have attested the same bytes: the sources, and the file of their digests.
+    ((first,), (second,)) = (origin.attestations(run) for run in (cut_off, again))
+    attested = {subject["name"]: subject["digest"]["sha256"] for subject in first["subject"]}
+    assert first["subject"] == second["subject"]
+    assert set(attested) == set(assets)
+    sums = f"{attested[f'modelship-{__version__}.tar.gz']}  modelship-{__version__}.tar.gz\n".encode()
+    assert hashlib.sha256(sums).hexdigest() == attested["SHA256SUMS"]

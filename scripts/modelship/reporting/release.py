@@ -197,7 +197,8 @@ def _smoke(record: DeployRecord | None) -> str:
     broken = next((check for check in record.checks if not check.holds), None)
     if broken:
         return f"{broken.check} does not hold"
-    latency = f", p99 {general(record.latency_p99 * 1000, 2)} ms" if record.latency_p99 else ""
+    seconds = record.latency_p99
+    latency = "" if not seconds else f", p99 {seconds:.1f} s" if seconds >= 1 else f", p99 {general(seconds * 1000, 2)} ms"
     return f"{len(record.checks)} of {len(record.checks)} checks hold{latency}"
 
 
