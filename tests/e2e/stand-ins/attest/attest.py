@@ -1,6 +1,5 @@
 """Adds a statement, as in-toto writes them, to `$E2E_ATTESTATIONS/<run>.jsonl`, by the original's rules on what may be attested."""
 
-import glob
 import hashlib
 import json
 import os
@@ -20,9 +19,15 @@ def predicate() -> tuple[str, Any]:
     return "https://cyclonedx.org/bom", bill
 
 
+def matching(pattern: str) -> list[Path]:
+    """Return the files that a pattern names, in order."""
+    root = Path(Path(pattern).anchor)
+    return sorted(file for file in root.glob(str(Path(pattern).relative_to(root))) if file.is_file())
+
+
 def main() -> None:
     """Write the statement and set the output."""
-    files = [Path(found) for pattern in os.environ["SUBJECT"].split("\n") for found in sorted(glob.glob(pattern))]
+    files = [file for pattern in os.environ["SUBJECT"].splitlines() for file in matching(pattern)]
     if not files:
         sys.exit(f"::error::Could not find subject at path {os.environ['SUBJECT']}")
     subjects = [{"name": file.name, "digest": {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}} for file in files]
