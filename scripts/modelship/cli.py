@@ -24,6 +24,7 @@ COMMANDS = {
     "notify": "Tell people in a chat what came of a run.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
+    "fork-evidence": "Find the pull request of a fork's finished run, and take over what that left behind.",
     "accept": "Judge a pull request again after the approval label or a comment.",
     "schema": "Print the JSON Schema of modelship.yaml.",
 }

@@ -4,14 +4,19 @@
 and can break them on purpose.
 """
 
+import base64
+import gzip
 import http.client
 import json
+import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -61,6 +66,8 @@ class PullRequestFacts:
 
     head_sha: str
     files: list[dict[str, Any]]
+    #: Who opened it, if not the developer.
+    author: str = ""
 
 
 class FrontDoor:
@@ -70,6 +77,7 @@ class FrontDoor:
         upstream_port: where the emulator listens.
         pull_request: returns git's facts on a pull request of `(owner/repo, number)`, or None if there is none.
         has_commit: tells whether `owner/repo` has a commit with this SHA.
+        origins: the folder of bare repositories that `git` finds at this address; private, as a token must be shown.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class FrontDoor:
         upstream_port: int,
         pull_request: Callable[[str, int], PullRequestFacts | None],
         has_commit: Callable[[str, str], bool],
+        origins: Path | None = None,
     ) -> None:
         #: What the workflows asked, in order. Calls of people (and so of the tests) are neither listed nor broken.
         self.requests: list[Request] = []
@@ -90,6 +99,7 @@ class FrontDoor:
         self._upstream_port = upstream_port
         self._pull_request = pull_request
         self._has_commit = has_commit
+        self._origins = origins
         self._events: dict[int, list[dict[str, Any]]] = {}
         self._edited: set[str] = set()
         door = self
@@ -100,7 +110,10 @@ class FrontDoor:
             def _serve(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length) if length else b""
-                status, headers, answer = door._answer(self.command, self.path, dict(self.headers.items()), body)
+                elsewhere = door._storage(self.path, dict(self.headers.items())) or door._git(
+                    self.command, self.path, dict(self.headers.items()), body
+                )
+                status, headers, answer = elsewhere or door._answer(self.command, self.path, dict(self.headers.items()), body)
                 self.send_response(status)
                 for key, value in headers:
                     self.send_header(key, value)
@@ -164,6 +177,41 @@ class FrontDoor:
             self.requests.append(Request(method, target, token, status, body.decode("utf-8", "replace")))
         return status, answered, answer
 
+    def _storage(self, target: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        """The host that keeps artifacts: it knows the addresses that it was asked for, and no tokens. None for another path."""
+        found = re.fullmatch(r"/_storage/(\d+)\.zip", target)
+        if found is None:
+            return None
+        if "Authorization" in headers:
+            return _refusal(400, "This token is for another host")
+        content = self.workflow_runs.archive(int(found[1]))
+        return (404, [], b"") if content is None else (200, [("Content-Type", "application/zip")], content)
+
+    def _git(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        """Git's own server, for who shows a token of a workflow that may read. None for another path."""
+        url = urlsplit(target)
+        found = re.fullmatch(r"/([\w.-]+/[\w.-]+?)(?:\.git)?(/info/refs|/git-upload-pack)", url.path)
+        if found is None or self._origins is None:
+            return None
+        shown = headers.get("Authorization", headers.get("AUTHORIZATION", ""))
+        kind, _, encoded = shown.partition(" ")
+        token = base64.b64decode(encoded).decode().partition(":")[2] if kind.lower() == "basic" else ""
+        if self.installation_tokens.get(token, {}).get("contents") not in ("read", "write"):
+            return 401, [("WWW-Authenticate", 'Basic realm="GitHub"')], b""
+        if "gzip" in headers.get("Content-Encoding", ""):
+            body = gzip.decompress(body)
+        variables = {
+            "GIT_PROJECT_ROOT": str(self._origins), "GIT_HTTP_EXPORT_ALL": "1", "REQUEST_METHOD": method, "QUERY_STRING": url.query,
+            "PATH_INFO": f"/{found[1]}.git{found[2]}", "CONTENT_TYPE": headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)), "GIT_PROTOCOL": headers.get("Git-Protocol", ""), "PATH": os.environ["PATH"],
+            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+        }  # fmt: skip
+        answer = subprocess.run(["git", "http-backend"], input=body, env=variables, capture_output=True, check=True).stdout
+        head, _, content = answer.partition(b"\r\n\r\n")
+        pairs = [(key, value) for key, _, value in (line.partition(": ") for line in head.decode().split("\r\n"))]
+        status = next((int(value.split()[0]) for key, value in pairs if key == "Status"), 200)
+        return status, [pair for pair in pairs if pair[0] not in ("Status", "Content-Length")], content
+
     def _ask_upstream(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -189,6 +237,9 @@ class FrontDoor:
         if may == "none" or (may == "read" and method != "GET"):
             return _refusal(403, "Resource not accessible by integration")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        kept = re.fullmatch(r"artifacts/(\d+)/zip", found[1])
+        if kept and method == "GET" and self.workflow_runs.archive(int(kept[1])) is not None:
+            return 302, [("Location", f"{self.url}/_storage/{kept[1]}.zip")], b""
         status, content = self.workflow_runs.answer(method, unquote(found[1]), query)
         return _json(status, content)
 
@@ -279,6 +330,8 @@ class FrontDoor:
                 if facts is not None:
                     # The emulator keeps the head of the moment at which the pull request was opened.
                     pull["head"]["sha"] = facts.head_sha
+                    if facts.author:
+                        pull["user"] = {"login": facts.author, "type": "User"}
                     pull["changed_files"] = len(facts.files)
         return json.dumps(content).encode()
 

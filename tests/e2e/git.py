@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _DEVELOPER = {
@@ -48,6 +48,8 @@ class Repository:
         self.bare = root / f"{full_name}.git"
         self.work = work
         self._on_push = on_push
+        #: Called with each new commit of a fork's pull request.
+        self.on_propose: Callable[[str], None] = lambda _: None
         self.bare.mkdir(parents=True)
         git(self.bare, "init", "--quiet", "--bare", "--initial-branch=main")
         git(self.bare, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub allows
@@ -56,11 +58,17 @@ class Repository:
         git(work, "remote", "add", "origin", self.bare.as_uri())
 
     def commit(
-        self, branch: str, files: dict[str, str | bytes | Callable[[str], str] | None], message: str, *, start: str = "main"
+        self,
+        branch: str,
+        files: Mapping[str, str | bytes | Path | Callable[[str], str] | None],
+        message: str,
+        *,
+        start: str = "main",
     ) -> str:
         """Commit changes to `branch` (made from `start` if it is new), push it, and return the commit's SHA.
 
-        `files` maps a path to its new content, to a function from its old to its new content, or to None to delete it.
+        `files` maps a path to its new content, to a function from its old to its new content, to where a link leads (a `Path`), or to
+        None to delete it.
 
         Raises:
             ValueError: a function changed nothing, so that the edit missed its target.
@@ -69,24 +77,49 @@ class Repository:
             git(self.work, "switch", "--quiet", branch)
         elif self._knows(f"refs/heads/{start}"):
             git(self.work, "switch", "--quiet", "--create", branch, start)
-        for name, content in files.items():
-            path = self.work / name
-            if content is None:
-                path.unlink()
-                continue
-            if callable(content):
-                before = path.read_text(encoding="utf-8")
-                content = content(before)
-                if content == before:
-                    raise ValueError(f"the edit of {name} changes nothing; the file is:\n{before}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self._write(files)
         git(self.work, "add", "--all")
         git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
         git(self.work, "push", "--quiet", "origin", branch)
         sha = git(self.work, "rev-parse", "HEAD")
         self._on_push(branch, sha)
         return sha
+
+    def propose(
+        self, number: int, fork: str, branch: str, files: Mapping[str, str | bytes | Path | Callable[[str], str] | None], message: str
+    ) -> str:
+        """Commit to `branch` of the fork `owner/name`, as the head of pull request `number`, and return the commit's SHA.
+
+        The branch is made from `main` if it is new. As on GitHub, its commits reach the repository that was forked only as
+        `refs/pull/<number>/head`, and its branches are none of that.
+        """
+        bare = self.bare.parents[1] / f"{fork}.git"
+        if not bare.exists():
+            git(self.bare.parent, "clone", "--quiet", "--bare", str(self.bare), str(bare))
+        local = f"{fork}/{branch}"
+        start = local if self._knows(f"refs/heads/{local}") else "main"
+        git(
+            self.work,
+            "switch",
+            "--quiet",
+            "--create" if start == "main" else "--no-guess",
+            local,
+            *([start] if start == "main" else []),
+        )
+        self._write(files)
+        git(self.work, "add", "--all", "--force")
+        git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
+        sha = git(self.work, "rev-parse", "HEAD")
+        git(self.work, "push", "--quiet", "--force", bare.as_uri(), f"HEAD:refs/heads/{branch}")
+        git(self.work, "push", "--quiet", "--force", self.bare.as_uri(), f"HEAD:refs/pull/{number}/head")
+        git(self.work, "switch", "--quiet", "main")
+        self.on_propose(sha)
+        return sha
+
+    def head(self, number: int, branch: str) -> str:
+        """Return the SHA at which a pull request stands: of a fork's, or of the branch here."""
+        forked = git(self.bare, "for-each-ref", "--format=%(objectname)", f"refs/pull/{number}/head")
+        return forked or self.tip(branch)
 
     def tip(self, branch: str) -> str:
         """Return the SHA of the last commit of `branch` on GitHub."""
@@ -133,6 +166,24 @@ class Repository:
         """Return `(status, path)` for what `head` changes since it left `base`; the status is git's letter."""
         lines = git(self.bare, "diff", "--no-renames", "--name-status", f"{base}...{head}").splitlines()
         return [(line.split("\t")[0], line.split("\t")[1]) for line in lines]
+
+    def _write(self, files: Mapping[str, str | bytes | Path | Callable[[str], str] | None]) -> None:
+        for name, content in files.items():
+            path = self.work / name
+            if content is None:
+                path.unlink()
+                continue
+            if callable(content):
+                before = path.read_text(encoding="utf-8")
+                content = content(before)
+                if content == before:
+                    raise ValueError(f"the edit of {name} changes nothing; the file is:\n{before}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                path.unlink(missing_ok=True)
+                path.symlink_to(content)
+                continue
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def _knows(self, ref: str) -> bool:
         return bool(git(self.work, "for-each-ref", ref))

@@ -77,6 +77,8 @@ class PullRequest:
     branch: str
     base: str
     title: str
+    #: `owner/name` of the fork that the branch is in; empty for a branch of the repository itself.
+    fork: str = ""
 
 
 def node() -> Path:
@@ -111,20 +113,24 @@ class GitHub:
         folder: for the seed and the log; it must not exist.
         repository: `owner/name` of the team's repository; the owner is `ORGANISATION`.
         script: of `emulate`.
+        origins: the folder of bare repositories that git finds below the API's address; none is served without it.
     """
 
-    def __init__(self, folder: Path, repository: str, script: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, repository: str, script: Path, environment: Mapping[str, str], origins: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True)
         self.repository = repository
         self._git: Repository | None = None
         self._known: set[str] = set()
         self._pulls: dict[int, PullRequest] = {}
+        self._is_forked = False
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._user_tokens = {login: f"token-of-{login}-{os.urandom(8).hex()}" for login in _PEOPLE}
         seed = folder / "seed.json"  # JSON is YAML too
         seed.write_text(json.dumps(self._seed()), encoding="utf-8")
         self._port = free_port()
-        self.door = FrontDoor(self._port, self._facts, self._has_commit)
+        self.door = FrontDoor(self._port, self._facts, self._has_commit, origins)
         self.door.user_tokens.update(self._user_tokens.values())
         # The addresses in the answers must be ours: PyGithub refuses to follow one that leads to another host.
         self._server = Server(
@@ -161,6 +167,7 @@ class GitHub:
     def attach(self, repository: Repository) -> None:
         """Name the git repository that the API speaks of."""
         self._git = repository
+        repository.on_propose = self._mirror
 
     def pushed(self, branch: str, sha: str) -> None:
         """Tell the API of a push: it gets the new commits with all their files, so that every SHA is the same as in git."""
@@ -181,6 +188,25 @@ class GitHub:
     def merged(self, number: int, sha: str) -> None:
         """Tell the API that a pull request was merged, and the commit that it was merged as."""
         self.door.merges[number] = sha
+
+    def open_fork_pull_request(self, branch: str, title: str, base: str = "main") -> PullRequest:
+        """Open a pull request from the stranger's fork. Its first commit is still to be made: `Repository.propose`."""
+        name = self.repository.partition("/")[2]
+        fork = f"{STRANGER}/{name}"
+        if not self._is_forked:
+            self.call("POST", f"/repos/{self.repository}/forks", {}, STRANGER)
+            self._is_forked = True
+        tip = self.call("GET", f"/repos/{fork}/git/ref/heads/main", None, STRANGER)["object"]["sha"]
+        self.call("POST", f"/repos/{fork}/git/refs", {"ref": f"refs/heads/{branch}", "sha": tip}, STRANGER)
+        path = f"/repos/{self.repository}/pulls"
+        opened = self.call("POST", path, {"title": title, "head": f"{STRANGER}:{branch}", "base": base})
+        pull = PullRequest(int(opened["number"]), branch, base, title, fork)
+        self._pulls[pull.number] = pull
+        return pull
+
+    def close(self, number: int) -> None:
+        """Close a pull request."""
+        self.call("PATCH", f"/repos/{self.repository}/pulls/{number}", {"state": "closed"})
 
     def comment(self, number: int, body: str, author: str = STRANGER) -> Comment:
         """Comment on a pull request as a person."""
@@ -292,12 +318,12 @@ class GitHub:
         pull = self._pulls.get(number)
         if pull is None or self._git is None or repository != self.repository:
             return None
-        head = self._git.tip(pull.branch)
+        head = self._git.head(pull.number, pull.branch)
         files = [
             {"filename": path, "status": _STATUS.get(status, "modified"), "sha": "", "additions": 0, "deletions": 0, "changes": 0}
             for status, path in self._git.changed_files(self._git.tip(pull.base), head)
         ]
-        return PullRequestFacts(head, files)
+        return PullRequestFacts(head, files, STRANGER if pull.fork else "")
 
     def _has_commit(self, repository: str, sha: str) -> bool:
         if self._git is None or repository != self.repository:

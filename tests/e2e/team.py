@@ -13,7 +13,7 @@ from typing import Any
 from .act import Artifact, Run
 from .github import PullRequest
 from .moment import Moment, after
-from .world import ACCEPT, CHECKOUT, Edit, World
+from .world import ACCEPT, CHECKOUT, COMMENT, Edit, World
 
 UNSURE = "🟡"
 
@@ -47,6 +47,18 @@ class Team:
         """Run the workflow for the pull request's head: again, if it has been run before."""
         return after(self.world, pull, self.world.run_pull_request(pull, workflow=workflow, secrets=SECRETS, **options))
 
+    def propose_from_fork(self, branch: str, files: dict[str, Edit], title: str = "") -> tuple[PullRequest, Run]:
+        """Open a pull request from the stranger's fork, and run the workflow for it as GitHub does: it can answer nothing."""
+        pull = self.world.open_fork_pull_request(branch, files, title or branch)
+        return pull, self.world.run_fork(pull, action="opened")
+
+    def answer(self, pull: PullRequest, run: Run) -> tuple[Run, Moment]:
+        """Run what the end of a fork's run starts, with the secrets that it has; what came of that, and what is on GitHub then."""
+        answered = self.world.run_completed(pull, run, secrets=SECRETS)
+        assert answered is not None
+        moment = Moment(run, self.world.comments(pull), self.world.check_runs(run.head_sha))
+        return answered, moment
+
     def seen(self, run: Run, where: str) -> str:
         """All that the team's code could see of environments in a run; it must have looked."""
         found = sorted((self.world.folder / "home" / "seen").glob(f"{run.id}-{where}-*.json"))
@@ -57,7 +69,8 @@ class Team:
 def make_template(folder: Path) -> None:
     """Write the repository that the team starts from: tables, and what the first training left."""
     shutil.copytree(Path(__file__).parent / "small-team", folder)
-    shutil.copy(CHECKOUT / "template-repo" / ACCEPT, folder / ACCEPT)
+    for workflow in (ACCEPT, COMMENT):
+        shutil.copy(CHECKOUT / "template-repo" / workflow, folder / workflow)
     # The same files as the template's, so that the packages are downloaded once for all tests.
     for requirements in (CHECKOUT / "template-repo").glob("requirements*.txt"):
         shutil.copyfile(requirements, folder / requirements.name)

@@ -1,10 +1,14 @@
 """The runs of the team's workflows as GitHub's API tells of them: `front_door` answers with it."""
 
+import io
+import json
 import re
 import threading
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 
@@ -49,11 +53,51 @@ class WorkflowRun:
 
 
 class WorkflowRuns:
-    """All runs of one repository."""
+    """All runs of one repository, and what they have kept: `<store>/<run>/<number>/artifact.json` with `files/` or `artifact.zip`."""
 
     def __init__(self) -> None:
         self._runs: dict[int, WorkflowRun] = {}
         self._lock = threading.Lock()
+        #: Where the artifacts are; none without it.
+        self.store: Path | None = None
+
+    def keep(self, run_id: int, name: str, archive: bytes, *, created_at: str = "", size: int | None = None) -> None:
+        """Let a run have kept an artifact whose zip archive is `archive`, and that the API says has `size` bytes."""
+        assert self.store is not None
+        number = run_id * 100 + 1 + len(list(self.store.glob(f"{run_id}/*")))
+        folder = self.store / str(run_id) / str(number)
+        folder.mkdir(parents=True)
+        (folder / "artifact.zip").write_bytes(archive)
+        entry = {
+            "id": number,
+            "name": name,
+            "created_at": created_at or now(),
+            "size_in_bytes": len(archive) if size is None else size,
+        }
+        (folder / "artifact.json").write_text(json.dumps(entry), encoding="utf-8")
+
+    def archive(self, artifact_id: int) -> bytes | None:
+        """The zip archive of an artifact, as the storage hands it out."""
+        folder = next(iter(self.store.glob(f"*/{artifact_id}")), None) if self.store else None
+        if folder is None:
+            return None
+        ready = folder / "artifact.zip"
+        if ready.exists():
+            return ready.read_bytes()
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(path for path in (folder / "files").rglob("*") if path.is_file()):
+                archive.write(path, path.relative_to(folder / "files"))
+        return packed.getvalue()
+
+    def _artifacts(self, run_id: int) -> dict[str, Any]:
+        found = []
+        for path in sorted(self.store.glob(f"{run_id}/*/artifact.json")) if self.store else ():
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            size = len(self.archive(entry["id"]) or b"")
+            found.append({"size_in_bytes": size, "created_at": written, "expired": False, **entry})
+        return {"total_count": len(found), "artifacts": found}
 
     def begin(self, run_id: int, file: str, event: str, head_sha: str, pull_requests: tuple[int, ...] = ()) -> WorkflowRun:
         """Note a run that begins now."""
@@ -76,8 +120,13 @@ class WorkflowRuns:
             if found[1] not in {run.file for run in self._runs.values()}:
                 return 404, {"message": "Not Found"}
             return 200, self._page(found[1], query)
-        if method == "POST" and (found := re.fullmatch(r"runs/(\d+)/rerun-failed-jobs", path)):
-            return self._start_failed_jobs(int(found[1]))
+        if method == "GET" and (found := re.fullmatch(r"runs/(\d+)/artifacts", path)):
+            return 200, self._artifacts(int(found[1]))
+        if method == "GET" and (found := re.fullmatch(r"runs/(\d+)", path)):
+            run = self._runs.get(int(found[1]))
+            return (200, run.as_json()) if run else (404, {"message": "Not Found"})
+        if method == "POST" and (found := re.fullmatch(r"runs/(\d+)/(rerun|rerun-failed-jobs)", path)):
+            return self._start_again(int(found[1]), only_failed=found[2] == "rerun-failed-jobs")
         return 404, {"message": "Not Found"}
 
     def _page(self, file: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -88,14 +137,14 @@ class WorkflowRuns:
         wanted = sorted(filter(is_wanted, self._runs.values()), key=lambda run: run.number, reverse=True)
         return {"total_count": len(wanted), "workflow_runs": [run.as_json() for run in wanted]}
 
-    def _start_failed_jobs(self, run_id: int) -> tuple[int, object]:
+    def _start_again(self, run_id: int, *, only_failed: bool) -> tuple[int, object]:
         with self._lock:
             run = self._runs.get(run_id)
             if run is None:
                 return 404, {"message": "Not Found"}
             if run.status != "completed":
                 return 403, {"message": "This workflow is already running"}
-            if run.conclusion == "success":
+            if only_failed and run.conclusion == "success":
                 return 403, {"message": "This workflow run cannot be retried"}
             run.start_again()
             return 201, {}

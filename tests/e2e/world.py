@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
 
 from tests.servers import S3_KEY, S3_SECRET, s3_server
@@ -37,14 +37,18 @@ PERMISSIONS = {"contents": "read", "pull-requests": "write", "checks": "write"}
 
 #: What starts failed jobs again after a comment or a label, and what that may do.
 ACCEPT = ".github/workflows/model-accept.yml"
-ACCEPT_PERMISSIONS = {"actions": "write", "pull-requests": "read"}
+ACCEPT_PERMISSIONS = {"actions": "write", "checks": "read", "pull-requests": "read"}
+
+#: What answers pull requests from forks, and what that may do.
+COMMENT = ".github/workflows/model-comment.yml"
+COMMENT_PERMISSIONS = {"contents": "read", "actions": "read", "pull-requests": "write", "checks": "write"}
 
 #: What a merge starts, and what brings the version before back.
 RELEASE = ".github/workflows/release.yml"
 ROLLBACK = ".github/workflows/rollback.yml"
 
-#: New content of a file, how to get it from the old one, or None to delete the file.
-Edit: TypeAlias = str | bytes | Callable[[str], str] | None
+#: New content of a file, how to get it from the old one, where a link leads that takes its place, or None to delete the file.
+Edit: TypeAlias = str | bytes | Path | Callable[[str], str] | None
 
 
 class World:
@@ -122,7 +126,9 @@ class World:
         if self._bucket:
             self._storage_url = self._exit.enter_context(s3_server(self.folder / "s3"))
             self.bucket.mkdir()
-        self.github = GitHub(self.folder / "github", self.full_name, emulate_script(CHECKOUT), self._environment)
+        origins = self.folder / "origins"
+        self.github = GitHub(self.folder / "github", self.full_name, emulate_script(CHECKOUT), self._environment, origins)
+        self.github.door.workflow_runs.store = self.folder / "artifacts"
         self._exit.callback(self.github.stop)
         toolkit = self.folder / "modelship"
         copy_toolkit(self._checkout, toolkit)
@@ -183,6 +189,16 @@ class World:
         self.repository.commit(branch, dict(files), title)
         return self.github.open_pull_request(branch, title)
 
+    def open_fork_pull_request(self, branch: str, files: Mapping[str, Edit], title: str) -> PullRequest:
+        """Open a pull request from the stranger's fork with one commit. No run is started."""
+        pull = self.github.open_fork_pull_request(branch, title)
+        self.push_to_fork(pull, files, title)
+        return pull
+
+    def push_to_fork(self, pull: PullRequest, files: Mapping[str, Edit], message: str = "One more") -> str:
+        """Push one more commit to a pull request from a fork, and return its SHA. No run is started."""
+        return self.repository.propose(pull.number, pull.fork, pull.branch, dict(files), message)
+
     def merge(self, pull: PullRequest) -> str:
         """Merge a pull request into its base, and return the merge commit. No run is started."""
         merge = self.repository.merge(pull.number, pull.base, pull.branch)
@@ -223,7 +239,7 @@ class World:
         Raises:
             GitError: head and base conflict.
         """
-        base, head = self.repository.tip(pull.base), head or self.repository.tip(pull.branch)
+        base, head = self.repository.tip(pull.base), head or self.repository.head(pull.number, pull.branch)
         merge = self.repository.test_merge(pull.number, base, head)
         described = self.github.pull_request_json(pull.number)
         described["base"]["sha"], described["head"]["sha"] = base, head
@@ -234,6 +250,49 @@ class World:
             "GITHUB_BASE_REF": pull.base, "GITHUB_HEAD_REF": pull.branch,
         }  # fmt: skip
         return self.run_event("pull_request", event, commit=merge, head_sha=head, variables=variables, **options)
+
+    def run_fork(self, pull: PullRequest, **options: Any) -> Run:
+        """Run the workflow for a pull request from a fork: without secrets and variables, and with a token that can only read."""
+        return self.run_pull_request(pull, permissions=dict.fromkeys(PERMISSIONS, "read"), configuration=None, **options)
+
+    def run_completed(self, pull: PullRequest, run: Run, **options: Any) -> Run | None:
+        """Run what the end of a pull request's run starts, on the default branch as GitHub does; None where no job was due.
+
+        Further arguments are those of `run_event`.
+        """
+        known = self.github.door.workflow_runs.of(run.id)
+        owner, _, _ = (pull.fork or self.full_name).partition("/")
+        event = {
+            "action": "completed",
+            "workflow_run": {
+                "id": run.id, "name": "model", "event": known.event, "status": "completed", "conclusion": known.conclusion,
+                "head_sha": run.head_sha, "head_branch": pull.branch, "run_attempt": known.attempt, "run_started_at": known.started_at,
+                "head_repository": {"full_name": pull.fork or self.full_name, "owner": {"login": owner}},
+                # Of a fork GitHub does not tell; of a branch it would, and nobody reads it.
+                "pull_requests": [],
+            },
+        }  # fmt: skip
+        head = self.repository.tip("main")
+        # git asks the same address as the API's.
+        variables = {"GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_SERVER_URL": self.github.url}
+        given: dict[str, Any] = {"workflow": COMMENT, "permissions": COMMENT_PERMISSIONS, "variables": variables, **options}
+        try:
+            return self.run_event("workflow_run", event, commit=head, head_sha=head, **given)
+        except NothingToDoError:
+            return None
+
+    def run_merge_group(self, pull: PullRequest, **options: Any) -> Run:
+        """Run the workflow for the merge queue's attempt to merge a pull request. Further arguments are those of `run_event`."""
+        base = self.repository.tip(pull.base)
+        group = self.repository.test_merge(pull.number, base, self.repository.head(pull.number, pull.branch))
+        ref = f"refs/heads/gh-readonly-queue/{pull.base}/pr-{pull.number}-{base}"
+        git(self.repository.bare, "update-ref", ref, group)
+        event = {
+            "action": "checks_requested",
+            "merge_group": {"head_sha": group, "head_ref": ref, "base_sha": base, "base_ref": f"refs/heads/{pull.base}"},
+        }
+        variables = {"GITHUB_REF": ref, "GITHUB_REF_NAME": ref.removeprefix("refs/heads/")}
+        return self.run_event("merge_group", event, commit=group, head_sha=group, variables=variables, **options)
 
     def run_release(self, **options: Any) -> Run:
         """Run what a push to the default branch starts: train, judge, register, deploy."""
@@ -290,7 +349,7 @@ class World:
         workflow: str | None = None,
         permissions: Mapping[str, str] = PERMISSIONS,
         secrets: Mapping[str, str] | None = None,
-        configuration: Mapping[str, str] | None = None,
+        configuration: Mapping[str, str] | None = MappingProxyType({}),
         timeout: float = 900,
     ) -> Run:
         """Run a workflow for an event and return when it has finished, whether it succeeded or not.
@@ -303,14 +362,14 @@ class World:
             workflow: path of the workflow file, by default the template's.
             permissions: of the token. act gives all jobs the same one: what the calling job may do.
             secrets: besides `GITHUB_TOKEN`.
-            configuration: the `vars` context, besides `MLFLOW_TRACKING_URI`.
+            configuration: the `vars` context, besides `MLFLOW_TRACKING_URI`; None for an empty one, as a fork's run has.
             timeout: in seconds.
 
         Raises:
             NothingToDoError: no job was started.
             ActError: the time ran out.
         """
-        tracking = {"MLFLOW_TRACKING_URI": self.mlflow_uri} if self._with_mlflow else {}
+        known_variables = {"MLFLOW_TRACKING_URI": self.mlflow_uri} if self._with_mlflow and configuration is not None else {}
         self._last_run += 1
         run_id = self._last_run
         source = self.folder / "sources" / str(run_id)
@@ -339,7 +398,7 @@ class World:
                     "GITHUB_REF_TYPE": "branch",
                     **variables,
                 },
-                configuration={**tracking, **(configuration or {})},
+                configuration={**known_variables, **(configuration or {})},
                 secrets={"GITHUB_TOKEN": self.github.token(permissions), **(secrets or {})},
                 workflow=workflow or self.workflow,
                 timeout=timeout,

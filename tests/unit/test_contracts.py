@@ -403,9 +403,40 @@ def test_every_file_has_an_owner_and_what_is_owned_is_there() -> None:
 def test_what_a_comment_starts_runs_nothing_but_our_command() -> None:
     """It runs with rights that the author of the comment need not have."""
     (job,) = read(ROOT / ".github/workflows/model-accept.yml")["jobs"].values()
-    assert job["permissions"] == {"actions": "write", "pull-requests": "read"}
+    assert job["permissions"] == {"actions": "write", "checks": "read", "pull-requests": "read"}
     assert [step["uses"] for step in job["steps"]] == ["$/actions/accept"]
     assert not [value for step in job["steps"] for value in step["with"].values() if "github.event" in value]
+
+
+def test_what_a_fork_s_run_starts_reads_and_runs_nothing_of_the_fork() -> None:
+    """It runs with secrets and a token that writes: what is checked out is the default branch, and each step is an action of ours."""
+    (job,) = read(ROOT / ".github/workflows/model-comment.yml")["jobs"].values()
+    assert "workflow_run.head_repository.full_name != github.repository" in job["if"]
+    checkout, *steps = job["steps"]
+    assert checkout["with"] == {"fetch-depth": 0, "persist-credentials": False}, "actions/checkout takes the default branch"
+    assert not [step for step in job["steps"] if "run" in step or "github.event" in str({**step, "if": ""})]
+    ours = [step["uses"] for step in steps if step["uses"].startswith("$/")]
+    assert ours == ["$/actions/fork-evidence", "$/actions/metric-gate", "$/actions/comment", "$/actions/comment"]
+    assert {step["uses"].partition("@")[0] for step in steps} - set(ours) == {"actions/upload-artifact"}
+    answers = [step for step in steps if step["uses"] in ours[1:]]
+    assert {step["with"]["pull-request"] for step in answers} == {"${{ steps.fork.outputs.pull-request }}"}
+    secrets = [step["name"] for step in job["steps"] if "secrets." in str(step)]
+    assert secrets == ["Judge the metrics"]
+
+
+def test_a_fork_s_pull_request_is_judged_in_one_of_two_places() -> None:
+    """A job that is skipped counts as passed where it is required: whoever turns the judge off has another one."""
+    workflow = read(ROOT / ".github/workflows/model-pull-request.yml")
+    assert workflow["on"]["workflow_call"]["inputs"]["judge-forks"]["default"] is True
+    judge, leave = ("".join(workflow["jobs"][name]["if"].split()) for name in ("judge", "leave"))
+    is_fork = "github.event.pull_request.head.repo.full_name!=github.repository"
+    assert judge == f"${{{{!cancelled()&&(inputs.judge-forks||!github.event.pull_request||{is_fork.replace('!=', '==')})}}}}"
+    assert leave == f"${{{{!cancelled()&&!inputs.judge-forks&&github.event.pull_request&&{is_fork}}}}}"
+    assert workflow["jobs"]["leave"]["permissions"] == {}
+    called = read(ROOT / "template-repo/.github/workflows/model.yml")["jobs"]["model"]["with"]
+    assert called["judge-forks"] is False
+    heard = read(ROOT / "template-repo/.github/workflows/model-comment.yml")["on"]["workflow_run"]
+    assert heard == {"workflows": [read(ROOT / "template-repo/.github/workflows/model.yml")["name"]], "types": ["completed"]}
 
 
 def test_the_baseline_that_is_scored_is_the_one_that_was_fetched() -> None:
@@ -437,7 +468,7 @@ def test_the_base_commit_is_at_hand_where_the_history_is_not() -> None:
     """Its tables are compared by steps that may not fetch: the next checkout takes over the folder, objects and all."""
     steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
     base, head = steps[:2]
-    assert base["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert base["with"]["ref"] == "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"
     assert base["continue-on-error"] is True
     assert "path" not in {**base["with"], **head["with"]}
     assert "!inputs.evaluate" in base["if"]
@@ -468,7 +499,7 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
     jobs = [
         job
-        for name in ("model-pull-request", "model-release", "model-attest")
+        for name in ("model-pull-request", "model-comment", "model-release", "model-attest")
         for job in read(ROOT / f".github/workflows/{name}.yml")["jobs"].values()
     ]
     kept = [step["with"] for job in jobs for step in job.get("steps", []) if "-artifact@" in step.get("uses", "")]

@@ -26,10 +26,11 @@ _TITLE = "modelship accept"
 )
 @click.option("--github-token", help="Starts the failed jobs again.")
 def command(**given: Any) -> None:
-    """Judge a pull request again after the approval label or a comment `/accept-regression`.
+    """Judge a pull request again after the approval label, or a comment `/accept-regression` or `/judge-again`.
 
     For workflows on the events `issue_comment` and `pull_request: [labeled]`. Starts the failed jobs of the newest run on the head
-    commit again; whether what was said counts, the gate says there. The exit code is 0 also where nothing was started.
+    commit again, or what has judged a fork's pull request; whether what was said counts, the gate says there. The exit code is 0
+    also where nothing was started.
     """
     sys.exit(guarded("accept", lambda: _accept(given["workflow"], given["approval_label"], given["github_token"] or "")))
 
@@ -42,7 +43,7 @@ def _accept(judge: str, label: str, token: str) -> ExitCode:
             "Call this on `issue_comment: [created]` and `pull_request: [labeled]`.",
         )
     if not token:
-        raise bad_input("there is no `github-token`.", "Give one with `actions: write` and `pull-requests: read`.")
+        raise bad_input("there is no `github-token`.", "Give one with `actions: write`, `checks: read` and `pull-requests: read`.")
     need("github")
     from modelship.github.client import Connection, GitHub
     from modelship.github.rerun import Judging, judge_again

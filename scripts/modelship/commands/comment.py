@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelship.commands.frame import Workspace, config_option, guarded, model_option, workspace
+from modelship.commands.frame import Workspace, config_option, guarded, model_option, pull_request_option, workspace
 from modelship.core import workflow
 from modelship.core.environments import need
 from modelship.core.errors import BadInput, ExitCode, bad_input
@@ -30,6 +30,7 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 @click.command("comment")
 @config_option
 @model_option
+@pull_request_option
 @click.option("--github-token", help="Writes the comment and the check; without it the report is only rendered.")
 @click.option("--publish", type=bool, default=True, show_default=True, help="Whether to publish, or only to write the files.")
 @click.option("--report-url", help="Where the report page can be read, for the link in the comment.")
@@ -43,6 +44,7 @@ def command(config: Path, **given: Any) -> None:
     """
     options = Options(
         model=given["model"],
+        pull_request=given["pull_request"],
         publish=given["publish"],
         report_url=given["report_url"],
         author=given["author"],
@@ -58,6 +60,7 @@ class Options:
     """What the command was asked beside the configuration. The token stays out of the representation, and so out of logs."""
 
     model: str | None
+    pull_request: str | None
     publish: bool
     report_url: str | None
     author: str | None
@@ -69,7 +72,7 @@ class Options:
 def _answer(config: Path, options: Options) -> ExitCode:
     need("github")
     workflow.set_outputs({"conclusion": "failure"})  # Until the report is there to say otherwise.
-    return work(workspace(config, {"model": options.model}), options)
+    return work(workspace(config, {"model": options.model}, options.pull_request), options)
 
 
 def work(space: Workspace, options: Options) -> ExitCode:

@@ -51,6 +51,7 @@ config_option = click.option(
     "--config", type=click.Path(path_type=Path), default=CONFIG_NAME, show_default=True, help="The modelship.yaml to follow."
 )
 model_option = click.option("--model", help="The model's name (key `model`).")
+pull_request_option = click.option("--pull-request", help="The pull request, as `fork-evidence` found it; the event's without it.")
 
 
 def yaml_value(_context: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -63,8 +64,8 @@ def yaml_value(_context: click.Context, parameter: click.Parameter, value: str |
         raise click.BadParameter(error.problems[0].message) from None
 
 
-def workspace(config_path: Path, overrides: Mapping[str, Any]) -> Workspace:
-    """The workspace of a command. Raises BadInput for a broken event file."""
+def workspace(config_path: Path, overrides: Mapping[str, Any], pull_request: str | None = None) -> Workspace:
+    """The workspace of a command; `pull_request` is what `fork-evidence` told of one. Raises BadInput for a broken event file."""
     directory = config_path.parent
     return Workspace(
         config_path=config_path,
@@ -72,14 +73,20 @@ def workspace(config_path: Path, overrides: Mapping[str, Any]) -> Workspace:
         directory=directory,
         git=Git(directory if directory.is_dir() else Path()),
         run_directory=RunDirectory(directory / ".modelship"),
-        event=read_event(),
+        event=read_event(told=pull_request or ""),
     )
 
 
 def run(
-    name: str, config_path: Path, overrides: Mapping[str, Any], work: Callable[[Workspace], Result], *, as_json: bool = False
+    name: str,
+    config_path: Path,
+    overrides: Mapping[str, Any],
+    work: Callable[[Workspace], Result],
+    *,
+    pull_request: str | None = None,
+    as_json: bool = False,
 ) -> NoReturn:
-    """Do `work` and leave the process with the command's exit code.
+    """Do `work` and leave the process with the command's exit code; `pull_request` as `workspace` takes it.
 
     Whatever happens, a record is written: an error becomes a record of status `error`, so that the comment can tell of it.
     With `as_json` the record is also all that standard output holds.
@@ -87,7 +94,7 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     space: Workspace | None = None
     try:
-        space = workspace(config_path, overrides)
+        space = workspace(config_path, overrides, pull_request)
         space.run_directory.remove(name)
         _head(space)  # Kept from now on: training may commit what it wrote.
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
@@ -193,9 +200,11 @@ def _fitting(text: str) -> str:
 
 
 def _head(space: Workspace | None) -> str | None:
-    """The commit that is checked out, where git can tell."""
+    """The commit that this run is about, where git or GitHub can tell."""
+    if space is None:
+        return None
     try:
-        return space.git.head() if space else None
+        return space.event.head if space.event.is_elsewhere else space.git.head()
     except ModelshipError:
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from modelship.commands.frame import Result, Workspace, config_option, model_option, run, yaml_value
+from modelship.commands.frame import Result, Workspace, config_option, model_option, pull_request_option, run, yaml_value
 from modelship.core import workflow
 from modelship.core.errors import bad_input
 from modelship.core.prediction_files import suffix_of
@@ -25,6 +25,7 @@ from modelship.core.records import MetricGateRecord
 @click.option("--metrics", callback=yaml_value, help="Limits as YAML: `{roc_auc: {min: 0.7}}` (key `gate.metrics`).")
 @click.option("--first-run", help="allow or refuse while there is no baseline (key `gate.first-run`).")
 @click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
+@pull_request_option
 @click.option("--registered-name", help="The model's name in MLflow's registry (key `registry.name`).")
 @click.option("--tracking-uri", help="The MLflow server for baselines; MLFLOW_TRACKING_URI without it.")
 @click.option("--credentials", help="Lines `NAME=VALUE` for the DVC remote that holds a baseline's predictions.")
@@ -53,7 +54,14 @@ def command(config: Path, **given: Any) -> None:
         as_json=given["as_json"],
         quiet=given["quiet"],
     )
-    run("metric-gate", config, overrides, lambda space: work(space, options), as_json=options.as_json)
+    run(
+        "metric-gate",
+        config,
+        overrides,
+        lambda space: work(space, options),
+        pull_request=given["pull_request"],
+        as_json=options.as_json,
+    )
 
 
 class Options(msgspec.Struct, frozen=True):

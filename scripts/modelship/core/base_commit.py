@@ -20,7 +20,7 @@ def find_base(git: Git, event: Event, asked: str | None) -> str | None:
     In a workflow a commit is never its own base: its run may just have been logged. At a terminal it is: the work tree is compared
     with the last commit. After a forced push what was there before may be gone; there is no base then.
     """
-    if asked or (event.base and event.is_pull_request):
+    if asked or (event.base and event.is_proposal):
         return asked or event.base
     if event.base:
         try:

@@ -7,15 +7,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from modelship.core.errors import bad_input
 
 _SERVER_URL = "https://github.com"
 _API_URL = "https://api.github.com"
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_QUEUED = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}", re.DOTALL)
+"""The branch on which a merge queue tries to merge one pull request after those before it."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -30,6 +33,9 @@ class Event(msgspec.Struct, frozen=True):
     checked_out: str | None = None
     """GITHUB_SHA: for a pull request, GitHub's merge of head into base."""
     pull_request: int | None = None
+    """The one that is answered."""
+    queued: int | None = None
+    """The one whose merge a merge queue tries. It has its answer; what people let pass there counts here, too."""
     run_id: str | None = None
     run_attempt: str = "1"
     actor: str = ""
@@ -46,8 +52,40 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def is_pull_request(self) -> bool:
-        """Whether policy must come from the base: somebody asks for a change that nobody has accepted yet."""
+        """Whether a pull request is answered."""
         return self.pull_request is not None
+
+    @property
+    def is_proposal(self) -> bool:
+        """Whether policy must come from the base: somebody asks for a change that is not merged yet."""
+        return self.is_pull_request or self.name == "merge_group"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another commit is checked out than the one that is judged, of which there are git objects alone."""
+        return self.head is not None and self.checked_out is None
+
+
+class ToldPullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pull request as GitHub's API told of it, where the event does not: `fork-evidence` hands it to the steps after it."""
+
+    number: Annotated[int, Meta(ge=1)]
+    head: Annotated[str, Meta(pattern=rf"\A{_SHA.pattern}\Z")]
+    base: Annotated[str, Meta(pattern=rf"\A{_SHA.pattern}\Z")]
+
+
+class FinishedRun(msgspec.Struct, frozen=True):
+    """The workflow run whose end started this one. Branch and repository are names that their owner has chosen."""
+
+    id: int
+    event: str
+    head: str
+    branch: str
+    owner: str
+    """Of the repository that the branch is in; empty, like the next, where that is gone."""
+    repository: str
+    started_at: str
+    """ISO 8601, UTC, to the second: when its latest attempt began."""
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -62,8 +100,22 @@ class Word(msgspec.Struct, frozen=True):
     label: str | None = None
 
 
-def read_event(environ: Mapping[str, str] = os.environ) -> Event:
-    """The event of this run from the variables and the event file that GitHub sets. Raises BadInput on a broken event file."""
+def read_event(environ: Mapping[str, str] = os.environ, told: str = "") -> Event:
+    """The event of this run from the variables and the event file that GitHub sets, and the pull request that `told` (JSON) holds.
+
+    Raises BadInput on a broken event file, and where `told` is no `ToldPullRequest`.
+    """
+    event = _read_event(environ)
+    if not told:
+        return event
+    try:
+        pull = msgspec.json.decode(told, type=ToldPullRequest)
+    except msgspec.DecodeError as error:
+        raise bad_input(f"`pull-request` is not what `fork-evidence` writes: {error}.") from None
+    return msgspec.structs.replace(event, pull_request=pull.number, head=pull.head, base=pull.base, checked_out=None, queued=None)
+
+
+def _read_event(environ: Mapping[str, str]) -> Event:
     if not environ.get("GITHUB_REPOSITORY") or not environ.get("GITHUB_EVENT_NAME"):
         return Event()
     payload = _payload(environ.get("GITHUB_EVENT_PATH"))
@@ -84,6 +136,7 @@ def read_event(environ: Mapping[str, str] = os.environ) -> Event:
         base=base,
         checked_out=checked_out,
         pull_request=number if isinstance(number, int) and not isinstance(number, bool) else None,
+        queued=_queued(_at(merge_group, "head_ref")),
         run_id=environ.get("GITHUB_RUN_ID") or None,
         actor=environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR") or "",
         run_number=environ.get("GITHUB_RUN_NUMBER") or None,
@@ -109,10 +162,35 @@ def read_word(environ: Mapping[str, str] = os.environ) -> Word | None:
     login = str(_at(author, "login") or "")
     is_bot = _at(author, "type") == "Bot" or login.endswith("[bot]")
     told = {"pull_request": number, "author": login, "is_bot": is_bot, "said_at": said_at, "comment": comment, "label": label}
+    return _converted(told, Word)
+
+
+T = TypeVar("T")
+
+
+def _converted(told: Mapping[str, Any], kind: type[T]) -> T:
     try:
-        return msgspec.convert(told, Word)
+        return msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise bad_input(f"GITHUB_EVENT_PATH is not what GitHub writes for this event: {error}.") from None
+
+
+def read_finished_run(environ: Mapping[str, str] = os.environ) -> FinishedRun | None:
+    """The run whose end started this one; None where another event did. Raises BadInput on a broken event file."""
+    payload = _payload(environ.get("GITHUB_EVENT_PATH"))
+    run = payload.get("workflow_run")
+    if environ.get("GITHUB_EVENT_NAME") != "workflow_run" or payload.get("action") != "completed" or not isinstance(run, dict):
+        return None
+    told = {
+        "id": run.get("id"),
+        "event": run.get("event"),
+        "head": _sha(run.get("head_sha")),
+        "branch": run.get("head_branch") or "",
+        "owner": _at(run, "head_repository", "owner", "login") or "",
+        "repository": _at(run, "head_repository", "full_name") or "",
+        "started_at": run.get("run_started_at") or "",
+    }
+    return _converted(told, FinishedRun)
 
 
 def _payload(path: str | None) -> dict[str, Any]:
@@ -129,6 +207,11 @@ def _at(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def _queued(ref: Any) -> int | None:
+    found = _QUEUED.fullmatch(ref) if isinstance(ref, str) else None
+    return int(found[1]) if found else None
 
 
 def _sha(value: Any) -> str | None:

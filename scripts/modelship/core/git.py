@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -87,6 +88,21 @@ class Git:
             remedy = "This clone is shallow: check out with `fetch-depth: 0`." if shallow else "Is it fetched, or pushed?"
             raise bad_input(f"git knows no commit `{ref}`.", remedy)
         return commit
+
+    def fetch_pull_request(self, number: int, server_url: str, token: str) -> str:
+        """Bring the commits of a pull request here from `origin`, as git objects alone, and return the id of its head.
+
+        The token is sent to that server and to no other. Raises InfrastructureError where they cannot be had.
+        """
+        kept = f"refs/modelship/pull/{number}"
+        options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-gc", "--refmap=")
+        header = f"AUTHORIZATION: basic {base64.b64encode(f'x-access-token:{token}'.encode()).decode()}"
+        settings = {f"http.{server_url}/.extraheader": header, "http.followRedirects": "false"} if token else {}
+        result = self._run("fetch", *options, "origin", f"+refs/pull/{number}/head:{kept}", settings=settings)
+        head = self._text("rev-parse", "--verify", "--quiet", f"{kept}^{{commit}}") if result.returncode == 0 else None
+        if head is None:
+            raise infrastructure(f"git cannot fetch pull request #{number}: {result.stderr.decode(errors='replace').strip()[:500]}")
+        return head
 
     def merge_base(self) -> str | None:
         """Where this branch left the default branch; HEAD itself on the default branch; None before the first commit."""
@@ -213,20 +229,40 @@ class Git:
             raise infrastructure(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()}")
         return result.stdout
 
-    def _run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def _run(
+        self, *arguments: str, given: bytes = b"", settings: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git; `settings` are given as variables, which no other user of the machine can read."""
         # A repository's own configuration may name programs to run; none of these reads needs one. Nor is a folder of the work
         # tree a repository of its own because a pull request put a `HEAD`, a `config` and the rest of one there.
         # In a container the checkout often belongs to another user, whom git would not trust.
         hooks = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "diff.external=")
-        settings = (*hooks, "safe.directory=*", "safe.bareRepository=explicit")
-        quiet = [part for setting in settings for part in ("-c", setting)]
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+        always = (*hooks, "safe.directory=*", "safe.bareRepository=explicit")
+        quiet = [part for setting in always for part in ("-c", setting)]
+        environment = {
+            **os.environ,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "LC_ALL": "C",
+            **_variables(settings or {}),
+        }
         try:
             return subprocess.run(
                 ["git", *quiet, *arguments], cwd=self.directory, env=environment, input=given, capture_output=True, check=False
             )
         except FileNotFoundError:
             raise InfrastructureError(*infrastructure("`git` is not installed.").problems) from None
+
+
+def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables in which git takes configuration, after those that are set already."""
+    if not settings:
+        return {}
+    before = os.environ.get("GIT_CONFIG_COUNT", "")
+    first = int(before) if before.isdigit() else 0
+    pairs = enumerate(settings.items(), first)
+    numbered = {f"GIT_CONFIG_{part}_{at}": text for at, pair in pairs for part, text in zip(("KEY", "VALUE"), pair, strict=True)}
+    return {**numbered, "GIT_CONFIG_COUNT": str(first + len(settings))}
 
 
 def _normal(path: str) -> str:

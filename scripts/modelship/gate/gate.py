@@ -229,8 +229,9 @@ def _config_at(request: Request, sha: str) -> Config | None:
 
 
 def _ask_for_consent(request: Request, decision: Decision, config: Config) -> Consent | None:
-    """What people said of this commit, where it is a pull request's."""
-    number, head = request.event.pull_request, request.event.head
+    """What people said of this commit, where it is a pull request's, or of the pull request that a merge queue tries to merge."""
+    event = request.event
+    number, head = (event.pull_request, event.head) if event.is_pull_request else (event.queued, "")
     if number is None or head is None:
         return None
     approval = decision.record.approval
@@ -243,7 +244,7 @@ def _ask_for_consent(request: Request, decision: Decision, config: Config) -> Co
 
     if not request.github_token:
         return without_token(label)
-    github = GitHub(Connection(request.event.api_url, request.event.repository, request.github_token))
+    github = GitHub(Connection(event.api_url, event.repository, request.github_token))
     matter = Matter(pull_request=number, head=head, model=config.model)
     return find_consent(github, matter, label=label, accept=config.gate.accept_regression)
 

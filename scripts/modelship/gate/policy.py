@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from modelship.core.config import LoadedConfig, load_config, parse_config
-from modelship.core.errors import BadInput
+from modelship.core.errors import BadInput, bad_input
 from modelship.gate.foresight import foresee
 from modelship.gate.request import Request
 
@@ -23,17 +23,31 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def find_policy(request: Request, base: str | None) -> Policy:
-    """The configuration that judges: in a pull request the base commit's, which its author cannot have changed."""
+    """The configuration that judges: of what is not merged yet the base commit's, which its author cannot have changed.
+
+    Raises BadInput where that has none and the proposed commit is not checked out: what a fork brings along is never followed.
+    """
     name = request.config_path.as_posix()
 
     def own() -> LoadedConfig:
         return load_config(request.config_path, request.overrides, name=name)
 
-    if not request.event.is_pull_request or base is None:
+    if not request.event.is_proposal or base is None:
         loaded = own()
         return Policy(loaded, name, foresee(request, base, loaded))
     commit = request.git.resolve(base)
     raw = request.git.read(commit.sha, request.config_path.name)
+    if request.event.is_elsewhere:
+        remedy = "A pull request from a fork is judged by the limits of its base alone: merge a file that is valid first."
+        if raw is None:
+            raise bad_input(f"does not exist at base {commit.sha[:7]}.", remedy, path=name)
+        try:
+            loaded = parse_config(raw, name, request.directory, request.overrides)
+        except BadInput as error:
+            raise BadInput(
+                *error.problems, *bad_input(f"is not valid at base {commit.sha[:7]}.", remedy, path=name).problems
+            ) from None
+        return Policy(loaded, f"{name} at base {commit.sha[:7]}", commit=commit.sha)
     if raw is None:
         notice = f"`{name}` is new in this pull request: it is judged by its own limits."
         return Policy(own(), f"{name} of this pull request", (notice,), is_own=True)

@@ -6,8 +6,9 @@ asks once, and `retry.patiently` repeats what is safe to repeat as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ import requests
 TIMEOUT = 20
 """Seconds that GitHub has for one answer."""
 
+_CHUNK = 1024 * 1024
 _PAGE = 100
 _MAX_PAGES = 100
 _ROLES = frozenset({"read", "triage", "write", "maintain", "admin"})
@@ -58,6 +60,35 @@ class PullRequest:
     head: str
     author: str
     labels: frozenset[str]
+    repository: str = ""
+    """`owner/name` that the branch is in; empty where that is gone."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An open pull request: where it comes from, and where it is to go."""
+
+    number: int
+    head: str
+    repository: str
+    """`owner/name` that the branch is in; empty where that is gone."""
+    base_ref: str
+    """The branch that it is to be merged into."""
+    base: str
+    """A commit of that branch, as GitHub last looked."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that a workflow run has kept. The name is whatever the run gave it."""
+
+    id: int
+    name: str
+    bytes: int
+    """Of the zip archive that it is in."""
+    created_at: str
+    """ISO 8601, UTC, to the second."""
+    is_expired: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +114,9 @@ class CheckRun:
     started_at: str = ""
     """ISO 8601, UTC; empty where GitHub does not say, as is `completed_at`."""
     completed_at: str = ""
+    name: str = ""
+    conclusion: str = ""
+    details_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +135,8 @@ class WorkflowRun:
     url: str
     pull_requests: frozenset[int]
     """Numbers; none where the head is in a fork, which GitHub does not tell."""
+    event: str = ""
+    """What started it, as `pull_request`."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +193,13 @@ class GitHub:
             seconds_between_writes=None,
             user_agent="modelship",
         ).requester
+        self._connection = connection
         self._repository = f"/repos/{connection.repository}"
+
+    @property
+    def repository(self) -> str:
+        """`owner/name`."""
+        return self._connection.repository
 
     def login(self) -> str:
         """The login of the token's user. A GitHub App's token, such as GITHUB_TOKEN, has none: refused with 403."""
@@ -177,7 +219,45 @@ class GitHub:
         """The pull request."""
         found = self._call("GET", f"{self._repository}/pulls/{number}")
         labels = frozenset(str(label["name"]) for label in found.get("labels") or ())
-        return PullRequest(number, str(found["head"]["sha"]), _login(found.get("user")), labels)
+        return PullRequest(number, str(found["head"]["sha"]), _login(found.get("user")), labels, _repository(found))
+
+    def proposals(self, owner: str, branch: str) -> Iterator[Proposal]:
+        """The open pull requests of that owner's branch of this name, in whichever of their repositories it is."""
+        for found in self._pages(f"{self._repository}/pulls", parameters={"state": "open", "head": f"{owner}:{branch}"}):
+            base = found["base"]
+            yield Proposal(int(found["number"]), str(found["head"]["sha"]), _repository(found), str(base["ref"]), str(base["sha"]))
+
+    def artifacts(self, run_id: int) -> Iterator[Artifact]:
+        """What a run has kept, in all its attempts."""
+        for found in self._pages(f"{self._repository}/actions/runs/{run_id}/artifacts", "artifacts"):
+            yield Artifact(
+                int(found["id"]),
+                str(found["name"]),
+                int(found["size_in_bytes"]),
+                found.get("created_at") or "",
+                bool(found.get("expired")),
+            )
+
+    def download_artifact(self, artifact_id: int, target: Path, most: int) -> None:
+        """Write an artifact's zip archive to `target`. One of more than `most` bytes is refused with 413."""
+        url = f"{self._connection.api_url}{self._repository}/actions/artifacts/{artifact_id}/zip"
+        try:
+            with _get(url, {"Authorization": f"Bearer {self._connection.token}"}) as told:
+                if told.status_code != 302:
+                    raise _refusal(told)
+                address = told.headers["location"]
+            # Another host keeps it. The address itself says who may read it, so the token stays here.
+            with _get(address, {}) as answer, target.open("wb") as file:
+                if answer.status_code != 200:
+                    raise _refusal(answer)
+                left = most
+                for chunk in answer.iter_content(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise RefusedError(413, f"the artifact is larger than {most:,} bytes")
+                    file.write(chunk)
+        except requests.RequestException as error:
+            raise UnansweredError(f"no answer ({type(error).__name__})") from error
 
     def timeline(self, number: int) -> Iterator[TimelineEvent]:
         """What happened to the pull request, oldest first."""
@@ -220,6 +300,11 @@ class GitHub:
         for found in self._pages(f"{self._repository}/commits/{sha}/check-runs", "check_runs", parameters):
             yield _check_run(found)
 
+    def all_check_runs(self, sha: str) -> Iterator[CheckRun]:
+        """All check runs on a commit."""
+        for found in self._pages(f"{self._repository}/commits/{sha}/check-runs", "check_runs", {"filter": "all"}):
+            yield _check_run(found)
+
     def create_check_run(self, sha: str, result: CheckResult) -> CheckRun:
         """Add a completed check run to a commit."""
         return _check_run(self._call("POST", f"{self._repository}/check-runs", {**result.as_json(), "head_sha": sha}))
@@ -233,6 +318,14 @@ class GitHub:
         path = f"{self._repository}/actions/workflows/{quote(workflow, safe='')}/runs"
         for found in self._pages(path, "workflow_runs", {"head_sha": head, "event": "pull_request"}):
             yield _workflow_run(found)
+
+    def workflow_run(self, run_id: int) -> WorkflowRun:
+        """A run of this repository."""
+        return _workflow_run(self._call("GET", f"{self._repository}/actions/runs/{run_id}"))
+
+    def rerun(self, run_id: int) -> None:
+        """Start all jobs of a completed run again. Refused with 403 while the run is going on."""
+        self._call("POST", f"{self._repository}/actions/runs/{run_id}/rerun")
 
     def rerun_failed_jobs(self, run_id: int) -> None:
         """Start the failed jobs of a completed run again, and those that need them. Refused with 403 while the run is going on."""
@@ -257,6 +350,25 @@ class GitHub:
             raise _translated(error) from error
         except requests.RequestException as error:
             raise UnansweredError(f"no answer ({type(error).__name__})") from error
+
+
+def _get(url: str, headers: Mapping[str, str]) -> requests.Response:
+    # With an `auth` of our own, none is looked for in the home folder.
+    return requests.get(
+        url,
+        headers={"User-Agent": "modelship", **headers},
+        auth=lambda request: request,
+        timeout=TIMEOUT,
+        allow_redirects=False,
+        stream=True,
+    )
+
+
+def _refusal(answer: requests.Response) -> RefusedError | UnansweredError:
+    later = answer.headers.get("retry-after", "")
+    if answer.status_code >= 500 or answer.status_code == 429:
+        return UnansweredError(f"{answer.status_code}: {answer.reason}", float(later) if later.isdigit() else None)
+    return RefusedError(answer.status_code, str(answer.reason))
 
 
 def _translated(error: github.GithubException) -> RefusedError | UnansweredError:
@@ -286,6 +398,11 @@ def _timeline_event(found: dict[str, Any]) -> TimelineEvent:
     return TimelineEvent(str(found.get("event") or ""), _login(actor), _is_bot(actor), found.get("created_at") or "", label)
 
 
+def _repository(pull: dict[str, Any]) -> str:
+    # The repository of a deleted fork is null.
+    return str((pull["head"].get("repo") or {}).get("full_name") or "")
+
+
 def _login(user: dict[str, Any] | None) -> str:
     # The account of a deleted user is null.
     return str((user or {}).get("login") or "")
@@ -302,6 +419,9 @@ def _check_run(found: dict[str, Any]) -> CheckRun:
         found.get("html_url") or "",
         found.get("started_at") or "",
         found.get("completed_at") or "",
+        found.get("name") or "",
+        found.get("conclusion") or "",
+        found.get("details_url") or "",
     )
 
 
@@ -315,4 +435,5 @@ def _workflow_run(found: dict[str, Any]) -> WorkflowRun:
         found.get("conclusion") or "",
         found.get("html_url") or "",
         frozenset(int(pull["number"]) for pull in found.get("pull_requests") or ()),
+        found.get("event") or "",
     )

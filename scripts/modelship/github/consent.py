@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelship.core.records import Acceptance
@@ -52,6 +52,7 @@ class Matter:
 
     pull_request: int
     head: str
+    """Empty for the commit at which the pull request stands: a merge queue lets go of it when that changes."""
     model: str
 
 
@@ -99,6 +100,8 @@ def without_token(label: str | None) -> Consent:
 
 def _find(github: GitHub, matter: Matter, label: str | None, accept: str) -> Consent:
     pull = github.pull_request(matter.pull_request)
+    if not matter.head:
+        matter = replace(matter, head=pull.head)
     if pull.head != matter.head:
         return Consent(
             notices=(f"Pull request #{pull.number} has moved on from {_short(matter)}: nobody's word counts for it any more.",)

@@ -173,7 +173,7 @@ def _refused(refusals: dict[str, RefusedError]) -> Problem:
     if statuses == {401}:
         remedy = "The token is not valid: leave `github-token` at its default, or renew it."
     elif statuses & {403, 404}:
-        remedy = f"Give the job `permissions: {{{needed}}}`. A pull request from a fork has a read-only token whatever is given."
+        remedy = f"Give the job `permissions: {{{needed}}}`. For a pull request from a fork nothing helps but `model-comment.yml`."
     else:
         remedy = "The reason is GitHub's own."
     return Problem(f"GitHub did not accept {told}. The report is in the job summary, and the verdict is the same.", remedy)

@@ -111,20 +111,20 @@ def find_base_tables(
 ) -> BaseTables | None:
     """The tables at the base commit, or None where there is no base. Raises BadInput for a base that cannot be had.
 
-    In a pull request the base commit decides where credentials go: its author has not changed that.
+    For what is not merged yet the base commit decides where credentials go: its author has not changed that.
     """
     pairs_now = tuple(_pairs(loaded.config, None))
     fork = find_fork(git, event, asked) if pairs_now else None
     if fork is None:
         return None
-    policy = config_at(git, fork.base, config_path, overrides) if event.is_pull_request else loaded.config
+    policy = config_at(git, fork.base, config_path, overrides) if event.is_proposal else loaded.config
     return BaseTables(
         git=git,
         fork=fork,
         pairs=tuple(_pairs(loaded.config, config_at(git, fork.point, config_path, overrides))),
         key=loaded.config.data.key,
         remote=policy.data.remote if policy else None,
-        config_at=fork.base if event.is_pull_request else None,
+        config_at=fork.base if event.is_proposal else None,
     )
 
 
