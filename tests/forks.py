@@ -47,6 +47,8 @@ class Answered:
     checks: list[CheckRun]
     written: str
     """Everything that the steps wrote and printed: logs, outputs, summaries, records, pages, requests."""
+    evidence: Path
+    """Where it was to be put."""
 
     @property
     def pull_request(self) -> Any:
@@ -164,18 +166,21 @@ class Proposed:
         run.finish(conclusion)
         return run
 
+    def find(self, run: WorkflowRun) -> Answered:
+        """The first of the steps alone."""
+        return self.answer(run, only_find=True)
+
     def answer(
         self,
         run: WorkflowRun,
         *,
         event: Mapping[str, Any] | None = None,
-        project: Project | None = None,
         config: str = "modelship.yaml",
-        **environment: str,
+        only_find: bool = False,
     ) -> Answered:
         """The steps of `model-comment.yml` for a finished run; `event` is what its description has besides."""
         upstream, server = self.upstream, self.upstream.server
-        project = project or upstream.checkout()
+        project = upstream.checkout()
         token = server.token(GRANTED)
         started = len(server.door.requests)
         told = {
@@ -189,17 +194,19 @@ class Proposed:
             "GITHUB_EVENT_PATH": str(project.directory.parent / "event.json"),
             "GITHUB_SHA": upstream.repository.tip("main"), "GITHUB_RUN_ID": "9000", "GITHUB_RUN_NUMBER": "90",
             "GITHUB_API_URL": server.url, "GITHUB_SERVER_URL": server.url, "RUNNER_TEMP": str(project.directory.parent),
-            **CANARIES, **environment,
+            **CANARIES,
         }  # fmt: skip
         (project.directory.parent / "event.json").write_text(json.dumps({"action": "completed", "workflow_run": told}))
-        evidence = str(project.directory.parent / "evidence")
-        found = project.run("fork-evidence", "--config", config, "--evidence", evidence, MODELSHIP_FORK_EVIDENCE_GITHUB_TOKEN=token)
+        evidence = project.directory.parent / "evidence"
+        found = project.run(
+            "fork-evidence", "--config", config, "--evidence", str(evidence), MODELSHIP_FORK_EVIDENCE_GITHUB_TOKEN=token
+        )
         steps = {"fork-evidence": found}
         pull = found.outputs.get("pull-request")
-        if pull:
+        if pull and not only_find:
             common = ("--config", config, "--pull-request", pull)
             digest = found.outputs.get("evidence-digest", "")
-            judged = ("--evidence", evidence, "--evidence-digest", digest)
+            judged = ("--evidence", str(evidence), "--evidence-digest", digest)
             steps["metric-gate"] = project.run("metric-gate", *common, *judged, MODELSHIP_METRIC_GATE_GITHUB_TOKEN=token)
             steps["comment"] = project.run("comment", *common, MODELSHIP_COMMENT_GITHUB_TOKEN=token)
         written = [f"{ran.log}{ran.outputs}{ran.summary}" for ran in steps.values()]
@@ -207,7 +214,7 @@ class Proposed:
             path.read_text(errors="replace") for path in sorted((project.directory / ".modelship").rglob("*")) if path.is_file()
         ]
         written += [f"{request.path}{request.body}" for request in server.door.requests[started:]]
-        return Answered(steps, server.comments(self.pull.number), server.check_runs(run.head_sha), "\n".join(written))
+        return Answered(steps, server.comments(self.pull.number), server.check_runs(run.head_sha), "\n".join(written), evidence)
 
 
 @dataclass(frozen=True)
