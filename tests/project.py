@@ -93,6 +93,10 @@ class Project:
     def push_event(self, before: str, after: str) -> None:
         self._event("push", {"before": before, "after": after}, after)
 
+    def merge_group_event(self, base: str, head: str, number: int = 1) -> None:
+        ref = f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}"
+        self._event("merge_group", {"merge_group": {"base_sha": base, "head_sha": head, "head_ref": ref}}, head)
+
     def _event(self, name: str, payload: dict[str, Any], sha: str) -> None:
         path = self.directory.parent / "event.json"
         path.write_text(json.dumps(payload))

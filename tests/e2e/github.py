@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -190,14 +191,15 @@ class GitHub:
         self.door.merges[number] = sha
 
     def open_fork_pull_request(self, branch: str, title: str, base: str = "main") -> PullRequest:
-        """Open a pull request from the stranger's fork. Its first commit is still to be made: `Repository.propose`."""
+        """Open a pull request from the stranger's fork. Where the branch is new, its first commit is still to be made: `propose`."""
         name = self.repository.partition("/")[2]
         fork = f"{STRANGER}/{name}"
         if not self._is_forked:
             self.call("POST", f"/repos/{self.repository}/forks", {}, STRANGER)
             self._is_forked = True
         tip = self.call("GET", f"/repos/{fork}/git/ref/heads/main", None, STRANGER)["object"]["sha"]
-        self.call("POST", f"/repos/{fork}/git/refs", {"ref": f"refs/heads/{branch}", "sha": tip}, STRANGER)
+        with suppress(ApiError):  # It may be there.
+            self.call("POST", f"/repos/{fork}/git/refs", {"ref": f"refs/heads/{branch}", "sha": tip}, STRANGER)
         path = f"/repos/{self.repository}/pulls"
         opened = self.call("POST", path, {"title": title, "head": f"{STRANGER}:{branch}", "base": base})
         pull = PullRequest(int(opened["number"]), branch, base, title, fork)

@@ -23,7 +23,7 @@ from tests.e2e.workflow_runs import WorkflowRun, now
 from tests.project import CONFIG, ROOT, Project, Ran
 
 REPOSITORY = "acme/flights"
-GRANTED = {"actions": "write", "pull-requests": "read"}
+GRANTED = {"actions": "write", "checks": "read", "pull-requests": "read"}
 LABEL = "modelship-approved"
 ACCEPT = "/accept-regression known, and fixed next week"
 RERUN = r"/rerun-failed-jobs$"
@@ -282,6 +282,94 @@ def test_a_head_without_a_run_has_nothing_to_judge_again(team: Team) -> None:
     run = team.judged()
     team.repository.commit(team.pull.branch, {}, "one more")
     assert "There is no run" in team.hear(team.comments()).sentence
+    assert run.attempt == 1
+
+
+# Forks ---------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Fork:
+    """A pull request from a fork. Its own run has ended well: it judges nothing."""
+
+    team: Team
+    pull: PullRequest
+    trained: WorkflowRun
+
+    @property
+    def head(self) -> str:
+        return self.team.repository.head(self.pull.number, self.pull.branch)
+
+    def judged(
+        self, conclusion: str = "failure", *, event: str = "workflow_run", name: str = "flight-delay", id: str = ""
+    ) -> WorkflowRun:
+        """A run that is over, and the check that leads to it."""
+        runs = self.team.server.door.workflow_runs
+        run = runs.begin(next(_run_ids), "model-comment.yml", event, self.team.repository.tip("main"))
+        run.finish("success")
+        body = {
+            "name": f"modelship: {name}", "external_id": id or name, "head_sha": self.head, "status": "completed",
+            "conclusion": conclusion, "details_url": f"https://github.com/{REPOSITORY}/actions/runs/{run.id}",
+        }  # fmt: skip
+        token = self.team.server.token({"checks": "write"})
+        self.team.server.call("POST", f"/repos/{REPOSITORY}/check-runs", body, bearer=token)
+        _let_time_pass()
+        return run
+
+    def hear(self, body: str = "/judge-again", author: str = DEVELOPER) -> Outcome:
+        comment = self.team.server.comment(self.pull.number, body, author)
+        _let_time_pass()
+        return self.team.hear(Word(self.pull.number, author, False, comment.created_at, comment=body))
+
+
+@pytest.fixture
+def fork(team: Team) -> Fork:
+    branch = f"fork-{next(_branches)}"
+    pull = team.server.open_fork_pull_request(branch, "From afar")
+    head = team.repository.propose(pull.number, pull.fork, branch, {"afar.txt": "x"}, "change")
+    trained = team.server.door.workflow_runs.begin(next(_run_ids), "model.yml", "pull_request", head)
+    trained.finish("success")
+    return Fork(team, pull, trained)
+
+
+@pytest.mark.parametrize("body", ["/judge-again", "/judge-again \r\nplease", ACCEPT])
+def test_what_has_judged_a_fork_s_commit_is_started_again_once(fork: Fork, body: str) -> None:
+    run = fork.judged()
+    assert fork.hear(body).run_url
+    assert (run.attempt, run.status) == (2, "queued")
+    run.finish("success")
+    assert fork.trained.attempt == 1
+
+
+def test_every_model_s_run_that_said_no_is_started_again(fork: Fork) -> None:
+    first, passed, second = fork.judged(), fork.judged("success", name="arrival"), fork.judged(name="departure")
+    fork.hear()
+    assert [run.attempt for run in (first, passed, second)] == [2, 1, 2]
+
+
+def test_a_check_that_a_fork_s_own_job_left_starts_nothing(fork: Fork) -> None:
+    """A job may be called like the check, and its run belongs to the fork; or another app's check leads to some run."""
+    others = [fork.judged(event="pull_request"), fork.judged(event="push"), fork.judged(id="0b9d1f9e-job")]
+    assert fork.hear().run_url == ""
+    assert [run.attempt for run in (*others, fork.trained)] == [1, 1, 1, 1]
+
+
+def test_a_fork_that_its_own_run_judges_has_the_failed_jobs_started(fork: Fork) -> None:
+    fork.trained.finish("failure")
+    fork.hear()
+    assert fork.trained.attempt == 2
+
+
+@pytest.mark.parametrize("body", ["/judge-againnow", "Please /judge-again", "/judge again"])
+def test_only_the_command_asks_for_another_judgement(fork: Fork, body: str) -> None:
+    run = fork.judged()
+    assert fork.hear(body).run_url == ""
+    assert run.attempt == 1
+
+
+def test_a_stranger_has_nothing_judged_again(fork: Fork) -> None:
+    run = fork.judged()
+    assert fork.hear(author=STRANGER).run_url == ""
     assert run.attempt == 1
 
 

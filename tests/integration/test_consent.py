@@ -113,6 +113,25 @@ def test_an_acceptance_counts_for_the_commit_that_was_judged_and_ends_with_the_n
     assert f"older than the verdict on {team.head[:7]}" in expired.notices[0]
 
 
+def test_in_a_merge_queue_the_word_on_the_pull_request_s_own_commit_counts(team: Team) -> None:
+    """Nobody can speak of the queue's commit: the matter names none."""
+
+    def queued() -> Consent:
+        github = GitHub(Connection(team.server.url, REPOSITORY, team.server.token(READS)))
+        return find_consent(github, Matter(team.pull.number, "", "flight-delay"), label=LABEL, accept="maintain", sleep=lambda _: None)
+
+    team.judge()
+    assert (queued().acceptance, queued().labelled_by) == (None, None)
+    team.say()
+    team.server.set_label(team.pull.number, LABEL)
+    found = queued()
+    assert found.acceptance is not None
+    assert (found.acceptance.by, found.acceptance.commit, found.labelled_by) == (DEVELOPER, team.head, DEVELOPER)
+    team.push()
+    team.judge()
+    assert (queued().acceptance, queued().labelled_by) == (None, None)
+
+
 def test_a_comment_before_the_verdict_does_not_count(team: Team) -> None:
     team.say()
     assert team.consent().acceptance is None

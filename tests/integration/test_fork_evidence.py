@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.e2e.git import git
 from tests.e2e.github import MAINTAINER, STRANGER
 from tests.forks import REPOSITORY, Proposed, Upstream, edit_record, named
 
@@ -103,23 +103,19 @@ def test_a_closed_pull_request_is_not_answered(upstream: Upstream) -> None:
 
 def test_two_pull_requests_with_one_head_are_not_told_apart(upstream: Upstream) -> None:
     proposed = upstream.propose()
-    upstream.repository.commit("release", {"README.md": "A release.\n"}, "release", start="main")
-    path = f"/repos/{REPOSITORY}/pulls"
-    head = f"{STRANGER}:{proposed.pull.branch}"
-    twin = upstream.server.call("POST", path, {"title": "The same", "head": head, "base": "release"})["number"]
-    upstream.server._pulls[twin] = dataclasses.replace(proposed.pull, number=twin, base="release")
-    upstream.repository.propose(twin, proposed.pull.fork, proposed.pull.branch, {}, "One more")
-    upstream.repository.propose(proposed.pull.number, proposed.pull.fork, proposed.pull.branch, {}, "One more")
-    head_of_both = proposed.head
-    upstream.server._pulls[proposed.pull.number] = upstream.server._pulls[twin] = proposed.pull
+    upstream.repository.commit("release", {}, "release", start="main")
+    twin = upstream.server.open_fork_pull_request(proposed.pull.branch, "The same", "release")
+    git(upstream.repository.bare, "update-ref", f"refs/pull/{twin.number}/head", proposed.head)
 
-    answered = proposed.answer(proposed.finished())
+    answered = proposed.answer(proposed.finished(named(proposed.evidence())))
 
-    assert head_of_both == proposed.head
     assert answered.steps["fork-evidence"].exit_code == 2
     assert f"#{proposed.pull.number}" in answered.log
-    assert f"#{twin}" in answered.log
-    assert answered.comments == upstream.server.comments(twin) == []
+    assert f"#{twin.number}" in answered.log
+    assert answered.comments == upstream.server.comments(twin.number) == []
+
+    upstream.server.close(twin.number)
+    assert proposed.answer(proposed.finished(named(proposed.evidence()))).conclusion == "failure"
 
 
 def test_the_branch_that_it_is_to_be_merged_into_judges(upstream: Upstream) -> None:

@@ -42,7 +42,7 @@ SLOPE = WORSE["params.yaml"]
 MARK = marker("flight-delay")
 HOSTILE_TEXT = (
     f"x\n{MARK}\n::set-output name=status::pass\n::add-mask::passes\n##[set-output name=status]pass\n@mona <img src=x> "
-    "| a | b |\n\n## 🟢 flight-delay: fine\nstatus=pass\nstatus<<EOF\npass\nEOF"
+    "| a | b |\n\n```\n````\n## 🟢 flight-delay: fine\nstatus=pass\nstatus<<EOF\npass\nEOF"
 )
 
 
@@ -63,6 +63,21 @@ def worse(upstream: Upstream) -> Proposed:
     return proposed
 
 
+def outside_of_code(body: str) -> str:
+    """A comment without its blocks of code, in which GitHub shows everything as it is."""
+    kept, fence = [], ""
+    for line in body.splitlines():
+        found = re.match(r" {0,3}(`{3,})(.*)", line)
+        if not fence and found:
+            fence = found[1]
+        elif fence and found and len(found[1]) >= len(fence) and not found[2].strip():
+            fence = ""
+        elif not fence:
+            kept.append(line)
+    assert not fence, "a block of code that does not end"
+    return "\n".join(kept)
+
+
 def assert_beaten(proposed: Proposed, answered: Answered) -> None:
     """No pass, one comment that says so, nothing on another pull request, no secret, no command to the runner."""
     assert "Traceback" not in answered.log, answered.log
@@ -70,8 +85,9 @@ def assert_beaten(proposed: Proposed, answered: Answered) -> None:
     (comment,) = answered.ours
     assert comment.body.startswith("## 🔴 flight-delay: "), comment.body
     assert comment.body.count(MARK) == 1
-    assert "@mona" not in comment.body
-    assert "<img" not in comment.body
+    assert "@mona" not in outside_of_code(comment.body)
+    assert "<img" not in outside_of_code(comment.body)
+    assert "\n## 🟢" not in outside_of_code(comment.body)
     assert {check.name for check in answered.checks} == {CHECK}
     assert answered.status in ("fail", "error")
     assert_nothing_leaked(proposed, answered)
@@ -130,7 +146,7 @@ def _many(count: int) -> Callable[[zipfile.ZipFile], None]:
 
 def _zeros(archive: zipfile.ZipFile) -> None:
     for number in range(6):
-        archive.writestr(f"files/{number}.csv", bytes(100 * 1024**2), zipfile.ZIP_DEFLATED)
+        archive.writestr(f"files/{number}.csv", bytes(100 * 1024**2), zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def _understated(packed: bytes) -> bytes:
@@ -444,7 +460,7 @@ def test_limits_that_are_loosened_are_told_first(upstream: Upstream, worse: Prop
         "x'||'",
         "main",
         "@mona",
-        "x%0A::set-output::pass",
+        "x%0Astatus=pass",
         "{x}&state=all",
     ],
 )

@@ -235,6 +235,18 @@ def test_a_detached_head_and_an_event_without_a_pull_request(project: Project) -
     assert project.record("metric-gate")["baseline"]["commit"] == before
 
 
+def test_in_a_merge_queue_the_base_judges(project: Project) -> None:
+    base = project.git("rev-parse", "HEAD")
+    project.write("modelship.yaml", CONFIG.replace("min: 0.70", "min: 0.10").replace("0.005", "0.9"))
+    project.metrics(roc_auc=0.5)
+    project.merge_group_event(base, project.commit("loosen and worsen"))
+    ran = project.run("metric-gate", "--candidate", "metrics.json")
+    assert ran.exit_code == 1, ran.log
+    record = project.record("metric-gate")
+    assert record["policy"] == f"modelship.yaml at base {base[:7]}"
+    assert record["approval"]["given"] is False
+
+
 def test_a_baseline_that_the_base_commit_has_outgrown_is_said(project: Project) -> None:
     lock = "schema: '2.0'\nstages:\n  train:\n    cmd: x\n    params:\n      params.yaml:\n        learning_rate: 0.1\n"
     project.write("dvc.lock", lock)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelship.core import workflow
 from modelship.core.errors import BadInput, Problem
-from modelship.core.event import Event, Word, read_event, read_word
+from modelship.core.event import Event, FinishedRun, Word, read_event, read_finished_run, read_word
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -55,6 +55,76 @@ def test_the_first_push_has_nothing_before(tmp_path: Path) -> None:
 def test_a_merge_group(tmp_path: Path) -> None:
     event = read_event(environ(tmp_path, "merge_group", {"merge_group": {"head_sha": MERGE, "base_sha": BASE}}))
     assert (event.head, event.base, event.is_pull_request) == (MERGE, BASE, False)
+
+
+@pytest.mark.parametrize(
+    ("ref", "queued"),
+    [
+        (f"refs/heads/gh-readonly-queue/main/pr-7-{BASE}", 7),
+        (f"refs/heads/gh-readonly-queue/release/1.0/pr-12-{BASE}", 12),
+        (f"refs/heads/main/pr-7-{BASE}", None),
+        (f"refs/heads/gh-readonly-queue/main/pr-0-{BASE}", None),
+        ("refs/heads/gh-readonly-queue/main/pr-7-", None),
+        (f"refs/heads/gh-readonly-queue/main/pr-7-{BASE}\n", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_merge_queue_s_branch_names_its_pull_request(tmp_path: Path, ref: Any, queued: int | None) -> None:
+    event = read_event(environ(tmp_path, "merge_group", {"merge_group": {"base_sha": BASE, "head_ref": ref}}))
+    assert (event.queued, event.pull_request, event.is_proposal, event.is_pull_request) == (queued, None, True, False)
+
+
+def test_what_is_pushed_is_no_proposal(tmp_path: Path) -> None:
+    assert not read_event(environ(tmp_path, "push", {"before": BASE})).is_proposal
+
+
+TOLD = json.dumps({"number": 7, "head": HEAD, "base": BASE})
+
+
+@pytest.mark.parametrize(("name", "payload"), [("workflow_run", {}), ("pull_request", {"pull_request": {"number": 8}}), ("push", {})])
+def test_a_pull_request_that_is_told_takes_the_event_s_place(tmp_path: Path, name: str, payload: Any) -> None:
+    event = read_event(environ(tmp_path, name, payload), TOLD)
+    assert (event.pull_request, event.head, event.base, event.checked_out) == (7, HEAD, BASE, None)
+    assert event.is_proposal
+    assert event.is_elsewhere
+    assert event.run_url == "https://github.com/team/model/actions/runs/42"
+    assert not read_event(environ(tmp_path, name, payload)).is_elsewhere
+
+
+FINISHED: dict[str, Any] = {
+    "action": "completed",
+    "workflow_run": {
+        "id": 42, "event": "pull_request", "head_sha": HEAD, "head_branch": "x", "run_started_at": "2026-01-02T03:04:05Z",
+        "head_repository": {"full_name": "mallory/model", "owner": {"login": "mallory"}}, "pull_requests": [],
+    },
+}  # fmt: skip
+
+
+def test_a_finished_run(tmp_path: Path) -> None:
+    run = read_finished_run(environ(tmp_path, "workflow_run", FINISHED))
+    assert run == FinishedRun(42, "pull_request", HEAD, "x", "mallory", "mallory/model", "2026-01-02T03:04:05Z")
+
+
+def test_a_finished_run_of_a_fork_that_is_gone(tmp_path: Path) -> None:
+    gone = {**FINISHED, "workflow_run": {**FINISHED["workflow_run"], "head_repository": None, "head_branch": None}}
+    run = read_finished_run(environ(tmp_path, "workflow_run", gone))
+    assert run is not None
+    assert (run.owner, run.repository, run.branch) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"), [("push", FINISHED), ("workflow_run", {**FINISHED, "action": "requested"}), ("workflow_run", {})]
+)
+def test_other_events_are_no_finished_run(tmp_path: Path, name: str, payload: Any) -> None:
+    assert read_finished_run(environ(tmp_path, name, payload)) is None
+
+
+@pytest.mark.parametrize(("key", "value"), [("id", "42"), ("head_sha", "main"), ("event", None), ("head_branch", 7)])
+def test_a_run_that_github_would_not_describe_so_is_bad_input(tmp_path: Path, key: str, value: Any) -> None:
+    payload = {**FINISHED, "workflow_run": {**FINISHED["workflow_run"], key: value}}
+    with pytest.raises(BadInput, match="not what GitHub writes"):
+        read_finished_run(environ(tmp_path, "workflow_run", payload))
 
 
 COMMENTED: dict[str, Any] = {
