@@ -239,6 +239,8 @@ def _workflow(facts: Facts) -> str:
     branch = scalar(expression_safe(glob_safe(facts.branch.value)))
     return (
         "# Trains and judges the model on every pull request, and answers with one comment. Written by `modelship init`.\n"
+        "# Where strangers open pull requests from forks, a second file answers those:\n"
+        "# https://github.com/modelship/modelship/blob/main/docs/forks.md\n"
         "name: modelship\n"
         "\n"
         "on:\n"
