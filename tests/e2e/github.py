@@ -168,16 +168,37 @@ class GitHub:
     def attach(self, repository: Repository) -> None:
         """Name the git repository that the API speaks of."""
         self._git = repository
-        repository.on_propose = self._mirror
+        repository.on_propose = self.learn
 
     def pushed(self, branch: str, sha: str) -> None:
         """Tell the API of a push: it gets the new commits with all their files, so that every SHA is the same as in git."""
-        self._mirror(sha)
+        self.learn(sha)
         references = f"/repos/{self.repository}/git/refs"
         try:
             self.call("PATCH", f"{references}/heads/{branch}", {"sha": sha, "force": True})
         except ApiError:
             self.call("POST", references, {"ref": f"refs/heads/{branch}", "sha": sha})
+
+    def learn(self, sha: str) -> None:
+        """Tell the API of a commit and all that it holds, leaves first. The emulator names objects by content, as git does."""
+        assert self._git is not None, "attach a repository first"
+        bare = self._git.bare
+        listed = git(bare, "rev-list", "--objects", "--reverse", "--no-object-names", sha).splitlines()
+        new = [name for name in listed if name not in self._known]
+        kinds = git(bare, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin="\n".join(new)).splitlines()
+        by_kind: dict[str, list[str]] = {"blob": [], "tree": [], "commit": []}
+        for name, kind in (line.split() for line in kinds):
+            by_kind[kind].append(name)
+        root = f"/repos/{self.repository}/git"
+        for name in by_kind["blob"]:
+            content = subprocess.run(["git", "cat-file", "blob", name], cwd=bare, capture_output=True, check=True).stdout
+            made = self.call("POST", f"{root}/blobs", {"content": base64.b64encode(content).decode(), "encoding": "base64"})
+            _same(name, made)
+        for name in by_kind["tree"]:
+            self._mirror_tree(name)
+        for name in by_kind["commit"]:
+            _same(name, self.call("POST", f"{root}/commits", _commit(git(bare, "cat-file", "commit", name))))
+        self._known.update(new)
 
     def open_pull_request(self, branch: str, title: str, base: str = "main") -> PullRequest:
         """Open a pull request as the developer."""
@@ -339,27 +360,6 @@ class GitHub:
             if len(page) < 100:
                 break
         return found
-
-    def _mirror(self, sha: str) -> None:
-        """Recreate git's objects through the API, leaves first. The emulator names objects by their content, as git does."""
-        assert self._git is not None, "attach a repository first"
-        bare = self._git.bare
-        listed = git(bare, "rev-list", "--objects", "--reverse", "--no-object-names", sha).splitlines()
-        new = [name for name in listed if name not in self._known]
-        kinds = git(bare, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin="\n".join(new)).splitlines()
-        by_kind: dict[str, list[str]] = {"blob": [], "tree": [], "commit": []}
-        for name, kind in (line.split() for line in kinds):
-            by_kind[kind].append(name)
-        root = f"/repos/{self.repository}/git"
-        for name in by_kind["blob"]:
-            content = subprocess.run(["git", "cat-file", "blob", name], cwd=bare, capture_output=True, check=True).stdout
-            made = self.call("POST", f"{root}/blobs", {"content": base64.b64encode(content).decode(), "encoding": "base64"})
-            _same(name, made)
-        for name in by_kind["tree"]:
-            self._mirror_tree(name)
-        for name in by_kind["commit"]:
-            _same(name, self.call("POST", f"{root}/commits", _commit(git(bare, "cat-file", "commit", name))))
-        self._known.update(new)
 
     def _mirror_tree(self, name: str) -> None:
         assert self._git is not None

@@ -97,12 +97,11 @@ def test_a_fork_that_attacks_gets_no_pass_and_no_secret(team: Team) -> None:
             "flights.py": lambda text: text.replace("    train()\n", f"    exec({attack!r})\n"),
             "holdout.csv": lambda text: text.replace(",0\n", ",1\n", 3),
             ".gitattributes": "* filter=own diff=own\n",
-            ".dvc/config": "[core]\n    remote = mine\n",
             "::set-output name=status::pass": "@mona",
         },
         f"`$(touch hacked)` @mona {MARKER}",
     )
-    assert trained.jobs["leave"].conclusion == "success", trained.log
+    assert {job.id: job.conclusion for job in trained.jobs.values()} == {"train": "success", "leave": "success"}, trained.log
     assert world.comments(pull) == []
 
     answered, moment = team.answer(pull, trained)

@@ -287,6 +287,7 @@ class World:
         group = self.repository.test_merge(pull.number, base, self.repository.head(pull.number, pull.branch))
         ref = f"refs/heads/gh-readonly-queue/{pull.base}/pr-{pull.number}-{base}"
         git(self.repository.bare, "update-ref", ref, group)
+        self.github.learn(group)
         event = {
             "action": "checks_requested",
             "merge_group": {"head_sha": group, "head_ref": ref, "base_sha": base, "base_ref": f"refs/heads/{pull.base}"},

@@ -131,6 +131,17 @@ def test_the_branch_that_it_is_to_be_merged_into_judges(upstream: Upstream) -> N
     assert answered.pull_request["base"] == upstream.repository.tip("strict")
 
 
+def test_the_base_says_what_the_model_is_called(upstream: Upstream) -> None:
+    upstream.repository.commit(
+        "renamed", {"modelship.yaml": lambda text: text.replace("flight", "arrival", 1)}, "Rename", start="main"
+    )
+    proposed = upstream.propose(base="renamed")
+    answered = proposed.answer(proposed.finished(named(proposed.evidence())))
+    assert answered.status == "error", "what the fork trained is called otherwise"
+    assert [check.name for check in answered.checks] == ["modelship: arrival-delay"]
+    assert answered.ours[0].body.startswith("## 🔴 arrival-delay")
+
+
 @pytest.mark.parametrize("there", [None, "gate: ["])
 def test_a_base_without_limits_judges_nobody(upstream: Upstream, there: str | None) -> None:
     base = f"without-{'limits' if there is None else 'valid-ones'}"

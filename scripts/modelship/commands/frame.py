@@ -17,7 +17,7 @@ from modelship import __version__
 from modelship.core import workflow
 from modelship.core.config import CONFIG_NAME, LoadedConfig, Name, load_config, parse_config
 from modelship.core.documents import parse_document, read_document
-from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem
+from modelship.core.errors import BadInput, ExitCode, ModelshipError, Problem, bad_input
 from modelship.core.event import Event, read_event
 from modelship.core.git import Git
 from modelship.core.records import MAX_TEXT, RECORDS, AnyRecord, encode
@@ -35,7 +35,12 @@ class Workspace(msgspec.Struct, frozen=True):
     event: Event
 
     def load(self) -> LoadedConfig:
-        """The configuration as it stands in the work tree. Raises BadInput."""
+        """The configuration as it stands in the work tree; of a pull request that is not checked out, its base's. Raises BadInput."""
+        if self.event.is_elsewhere and self.event.base:
+            raw = self.git.read(self.event.base, self.config_path.name)
+            if raw is None:
+                raise bad_input(f"does not exist at base {self.event.base[:7]}.", path=self.config_path.as_posix())
+            return parse_config(raw, self.config_path.as_posix(), self.directory, self.overrides)
         return load_config(self.config_path, self.overrides, name=self.config_path.as_posix())
 
 
