@@ -154,7 +154,13 @@ def test_what_is_shown_can_be_seen(text: str) -> None:
     assert "  " not in cleaned
 
 
-@given(st.text(alphabet=st.characters(whitelist_categories=("L", "N", "P", "S")), min_size=1, max_size=50))
+@given(
+    st.text(
+        alphabet=st.characters(categories=("L", "N", "P", "S"), exclude_characters="\u115f\u1160\u2800\u3164\uffa0"),
+        min_size=1,
+        max_size=50,
+    )
+)
 def test_what_can_be_seen_is_shown(text: str) -> None:
     """Escaping changes how text is written, not what a reader sees."""
     html = MARKDOWN.render(f"x {escape.text(text)}").replace("\u2060", "")

@@ -37,6 +37,7 @@ FACTS = Facts(
     run_url="https://github.com/acme/flights/actions/runs/4242",
     report_url="https://github.com/acme/flights/actions/runs/4242/artifacts/7",
     in_pull_request=True,
+    sites=frozenset({"https://github.com", "https://mlflow.example.com"}),
     version="0.1.0",
 )
 Records = dict[str, Found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 @click.option("--author", help="The login that the token writes comments under, such as `my-app[bot]`; found out without it.")
 @click.option("--release", help="The jobs of a release as JSON: tells what became of it, on the pull request that was merged.")
 @click.option("--records", help="The folder with the records of those jobs, which are found by the digests that the jobs promised.")
+@click.option("--tracking-uri", help="The MLflow server that the report may link to; MLFLOW_TRACKING_URI without it.")
 def command(config: Path, **given: Any) -> None:
     """Answer with what the other commands found: comment, check run, job summary, report page.
 
@@ -48,6 +50,7 @@ def command(config: Path, **given: Any) -> None:
         publish=given["publish"],
         report_url=given["report_url"],
         author=given["author"],
+        tracking_uri=given["tracking_uri"] or os.environ.get("MLFLOW_TRACKING_URI", ""),
         token=given["github_token"] or "",
         release=given["release"] or "",
         records=Path(given["records"]) if given["records"] else None,
@@ -64,6 +67,7 @@ class Options:
     publish: bool
     report_url: str | None
     author: str | None
+    tracking_uri: str
     token: str = field(repr=False)
     release: str = ""
     records: Path | None = None
@@ -98,7 +102,7 @@ def _report(space: Workspace, options: Options) -> Report:
     from modelship.reporting.report import build_report
 
     records = read_records(space)
-    facts, pages = _facts(space.event, records, options.report_url), read_pages(space.run_directory.path, records)
+    facts, pages = _facts(space.event, records, options), read_pages(space.run_directory.path, records)
     return build_report(_model_name(space, options, records), records, facts, pages)
 
 
@@ -119,7 +123,7 @@ def _release_report(space: Workspace, options: Options) -> Report:
 
     register = step("register", jobs.register)
     environments = {name: step("deploy", job) for name, job in jobs.environments.items() if name}
-    facts = _facts(space.event, {"register": register.found}, options.report_url)
+    facts = _facts(space.event, {"register": register.found}, options)
     return build_release_report(
         _model_name(space, options, {"register": register.found}), Release(jobs.model.result, register, environments), facts
     )
@@ -161,7 +165,8 @@ def _model_name(space: Workspace, options: Options, records: Mapping[str, Found]
     return name
 
 
-def _facts(event: Event, records: Mapping[str, Found], report_url: str | None) -> Facts:
+def _facts(event: Event, records: Mapping[str, Found], options: Options) -> Facts:
+    from modelship.reporting.inline import site_of
     from modelship.reporting.report import Facts
 
     head = event.head or next(filter(None, (getattr(record, "commit", None) for record in records.values())), None)
@@ -172,8 +177,9 @@ def _facts(event: Event, records: Mapping[str, Found], report_url: str | None) -
         head_url=f"{event.server_url}/{event.repository}/commit/{head}" if in_repository else None,
         run=f"run {run}" if run and event.run_url else "",
         run_url=event.run_url,
-        report_url=report_url,
+        report_url=options.report_url,
         in_pull_request=event.is_pull_request,
+        sites=frozenset(map(site_of, (event.server_url, options.tracking_uri))) - {""},
     )
 
 

@@ -93,7 +93,9 @@ def command(
             steps.take("evaluate", fetched, may_see_tracking=False)
         # The report has its tables.
         steps.take("metric-gate", {**found_by, "GITHUB_TOKEN": github_token, "QUIET": "true"})
-    published, outputs = _run("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})
+    published, outputs = _run(
+        "comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url, "TRACKING_URI": tracking_uri}
+    )
     workflow.set_outputs(outputs)
     sys.exit(steps.verdict or published)
 

@@ -49,6 +49,7 @@ def work(space: Workspace, model_path: str | None, tracking_uri: str, signing_ke
     need("register")
     from modelship.registry.register import Registration, register
     from modelship.reporting.card import Identity, model_card
+    from modelship.reporting.inline import site_of
 
     run_url = space.event.run_url or ""
     number = space.event.run_number or space.event.run_id
@@ -60,6 +61,7 @@ def work(space: Workspace, model_path: str | None, tracking_uri: str, signing_ke
             formats=tuple(formats),
             run=f"run {number}" if run_url else "",
             run_url=run_url,
+            sites=frozenset((site_of(tracking_uri),)) - {""},
         )
         return model_card(identity, evidence.records)
 

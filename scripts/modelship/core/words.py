@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,13 @@ from pathlib import Path
 MINUS = "−"
 TEXT_LIMIT = 600
 MAX_OBSERVED = 300
+MOST_MARKS = 4
+"""Combining marks on one character. Vietnamese needs two and Thai three; a heap of them covers the lines around it."""
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that look like a space."""
+_INVISIBLE = re.compile(r"[\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+"""Marks that nobody sees (Unicode's Default_Ignorable_Code_Point, as far as it is not in category C). The two of emoji stay."""
 
 
 def shown_path(path: Path) -> str:
@@ -48,17 +56,24 @@ def brief(value: object, limit: int = MAX_OBSERVED) -> str:
 
 
 def all_visible(text: str) -> str:
-    """`text` with blanks for line breaks, and without what cannot be seen."""
+    """`text` with blanks for line breaks, without what cannot be seen, and with at most MOST_MARKS marks on each character."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_visible, text))
+    kept: list[str] = []
+    marks = 0
+    for character in map(_visible, text):
+        if character:
+            marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+            if marks <= MOST_MARKS:
+                kept.append(character)
+    return "".join(kept)
 
 
 def _visible(character: str) -> str:
     category = unicodedata.category(character)
-    if category in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f\x85":
+    if category in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f\x85" or character in _BLANK:
         return " "
-    return "" if category.startswith("C") else character
+    return "" if category.startswith("C") or _INVISIBLE.match(character) else character
 
 
 def rule(expectation: str) -> str:

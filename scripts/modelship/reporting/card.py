@@ -45,6 +45,8 @@ class Identity:
     run: str = ""
     """The workflow run that registered it, as a reader would call it."""
     run_url: str = ""
+    sites: frozenset[str] = frozenset()
+    """Where links from records may lead, as `site_of` names them."""
 
 
 def model_card(identity: Identity, records: Mapping[str, Found]) -> str:
@@ -213,7 +215,10 @@ def _lineage(identity: Identity, records: Mapping[str, Found]) -> Section:
         (
             ("commit", line(Code(commit)) if commit else ()),
             ("uncommitted changes", line("yes: the commit alone does not give this model") if trained and trained.dirty else ()),
-            ("MLflow run", line(Link(trained.mlflow_run, trained.mlflow_url)) if trained and trained.mlflow_run else ()),
+            (
+                "MLflow run",
+                Link(trained.mlflow_run, trained.mlflow_url).within(identity.sites) if trained and trained.mlflow_run else (),
+            ),
             ("registered by", line(Link(identity.run, identity.run_url)) if identity.run else ()),
             ("baseline", line(baseline.label) if baseline else ()),
             ("baseline's commit", line(Code(baseline.commit)) if baseline and baseline.commit else ()),

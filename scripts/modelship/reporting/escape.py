@@ -21,7 +21,8 @@ _JOINER = "\u2060"
 _STRUCTURE = str.maketrans({character: f"&#{ord(character)};" for character in "&<>\"'`*[]|~\\$^{}"})
 _OUTER_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _BLOCK_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+=#](?:[-=#\s]|$)))([-+=#.)])")
-_COMMIT = re.compile(r"(?<![\w&#])(?=[0-9]*[A-Fa-f])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{7,64}(?!\w)")
+# A decimal fraction is none, and neither is a number with commas.
+_COMMIT = re.compile(r"(?<![\w&#])(?<![0-9][.,])[0-9A-Fa-f]{7,64}(?!\w|[.,][0-9])")
 
 _ADDRESS = re.compile(r"@(?=\S)|:(?=//)|(?i:www)(?=\.)")
 _REFERENCE = re.compile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from modelship.core.records import Acceptance, Cohort, Example, Flips, MetricGateRecord, MetricVerdict, Slices, SliceVerdict
 from modelship.core.words import counted
@@ -88,15 +88,15 @@ def _origins(record: MetricGateRecord) -> list[str]:
     return found
 
 
-def judge_notices(record: MetricGateRecord | None) -> tuple[Notice, ...]:
-    """What touches the judging itself, the gravest first, and who let a regression pass."""
+def judge_notices(record: MetricGateRecord | None, sites: Collection[str] = ()) -> tuple[Notice, ...]:
+    """What touches the judging itself, the gravest first, and who let a regression pass, with a link if it leads to the `sites`."""
     if record is None:
         return ()
     grave = tuple(prose(finding.text) for finding in record.findings if finding.needs_approval)
     told = [Notice(line("This change ", *prose(finding.text), ".")) for finding in record.findings if not finding.needs_approval]
     notices = [_approval_notice(record, grave)] if grave else []
     if record.acceptance:
-        notices.append(Notice(_acceptance_line(record.acceptance), "warn"))
+        notices.append(Notice(_acceptance_line(record.acceptance, sites), "warn"))
     return (*notices, *told)
 
 
@@ -110,9 +110,10 @@ def _approval_notice(record: MetricGateRecord, findings: tuple[Line, ...]) -> No
     )
 
 
-def _acceptance_line(acceptance: Acceptance) -> Line:
+def _acceptance_line(acceptance: Acceptance, sites: Collection[str]) -> Line:
     accepted = Link("Regression accepted", acceptance.url)
-    return line(accepted if accepted.is_safe else Strong(accepted.text), f" by {acceptance.by}: {acceptance.reason}")
+    shown = accepted if accepted.within(sites) == (accepted,) else Strong(accepted.text)
+    return line(shown, f" by {acceptance.by}: {acceptance.reason}")
 
 
 def worse_slices(record: MetricGateRecord | None, metrics: MetricTable | None) -> Section | None:

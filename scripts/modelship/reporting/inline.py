@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class Link:
         """Whether the target is an http(s) address without credentials or anything that could end a link early."""
         return _WEB_ADDRESS.fullmatch(self.url) is not None
 
+    def within(self, sites: Collection[str]) -> Line:
+        """This link where it leads to one of the `sites` (as `site_of` names them), else its text: an address from a record may
+        lead anywhere.
+        """
+        return (self,) if self.is_safe and site_of(self.url) in sites else line(self.text)
+
 
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][A-Za-z0-9._~%/?#&=+,;:-]*)?")
 
@@ -40,6 +48,15 @@ _LEAST_COST = 10
 
 Inline = str | Code | Strong | Link
 Line = tuple[Inline, ...]
+
+
+def site_of(url: str) -> str:
+    """Scheme, host and port of a web address, as `https://github.com`; empty for what is none. Credentials are left out."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}" if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 def line(*parts: Inline) -> Line:

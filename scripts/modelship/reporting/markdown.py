@@ -24,8 +24,9 @@ from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
 from modelship.reporting.report import MAX_OPEN_METRICS, Report, Topic
 
-MAX_CHARACTERS = 60_000
-"""GitHub accepts 65,536; the rest is room for what counts otherwise there than here."""
+MAX_BYTES = 60_000
+"""GitHub accepts 65,536 characters, and in a check run one less. In UTF-8 no text has more characters than bytes, however they are
+counted."""
 
 _TITLE_LIMIT = 250
 _CHART_NAME_LIMIT = 17
@@ -57,20 +58,20 @@ def marker(model: str, topic: Topic = "verdict") -> str:
 def render_comment(report: Report) -> str:
     """The comment: a verdict for ten seconds, everything else folded, the marker as the last line."""
     ending = f"\n{marker(report.model, report.topic)}\n"
-    return render(report, MAX_CHARACTERS - len(ending)) + ending
+    return render(report, MAX_BYTES - len(ending)) + ending
 
 
-def render(report: Report, limit: int = MAX_CHARACTERS) -> str:
-    """The report in at most `limit` characters: long tables get shorter first, then sections go, the last ones first."""
+def render(report: Report, limit: int = MAX_BYTES) -> str:
+    """The report in at most `limit` bytes of UTF-8: long tables get shorter first, then sections go, the last ones first."""
     sections = [section for section in report.sections if not section.page_only]
     for limits in _LIMITS:
         opening, folded = _opening(report, limits), [_section(section, limits) for section in sections]
         rendered = _assembled(report, opening, folded, ())
-        if len(rendered) <= limit:
+        if len(rendered.encode()) <= limit:
             return rendered
     for kept in range(len(sections) - 1, -1, -1):
         rendered = _assembled(report, opening, folded[:kept], sections[kept:])
-        if len(rendered) <= limit:
+        if len(rendered.encode()) <= limit:
             return rendered
     return _assembled(report, _opening(report, _TIGHT), (), sections)
 
@@ -106,7 +107,8 @@ def _assembled(report: Report, opening: Sequence[str], folded: Sequence[str], le
     parts = [*opening, *folded]
     if left_out:
         titles = "; ".join(escape.text(plain(section.title), _CODE_LIMIT) for section in left_out)
-        parts.append(f"*Left out, to keep this short enough for GitHub: {titles}. The report page has it all.*")
+        page = _link("report page", report.facts.report_url)
+        parts.append(f"*Left out, to keep this short enough for GitHub: {titles}. The {page} has it all.*")
     parts.append(f"<sub>{_footer(report)}</sub>")
     return "\n\n".join(parts) + "\n"
 

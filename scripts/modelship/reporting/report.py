@@ -46,6 +46,8 @@ class Facts:
     in_pull_request: bool = False
     head_is: str = "head"
     """What a reader would call the commit."""
+    sites: frozenset[str] = frozenset()
+    """Where links from records may lead: GitHub and the team's MLflow server, as `site_of` names them."""
     version: str = __version__
 
 
@@ -109,10 +111,10 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: 
         headline=headline(checks, records),
         cause=cause(checks, records),
         checks=checks,
-        notices=_notices(records),
+        notices=_notices(records, facts.sites),
         metrics=metrics,
         basis=gate_sections.basis(judged) if judged else (),
-        sections=_sections(records, metrics, checks, blocking),
+        sections=_sections(records, metrics, checks, blocking, facts.sites),
         facts=facts,
         pages=pages,
     )
@@ -144,7 +146,11 @@ def describe(record: AnyRecord) -> Description:
 
 
 def _sections(
-    records: Mapping[str, Found], metrics: MetricTable | None, checks: Sequence[Check], blocking: Check | None
+    records: Mapping[str, Found],
+    metrics: MetricTable | None,
+    checks: Sequence[Check],
+    blocking: Check | None,
+    sites: frozenset[str] = frozenset(),
 ) -> tuple[Section, ...]:
     pulled, validated = record_of(records, "dvc-pull", DvcPullRecord), record_of(records, "validate", ValidateRecord)
     trained, judged = record_of(records, "train", TrainRecord), record_of(records, "metric-gate", MetricGateRecord)
@@ -166,7 +172,7 @@ def _sections(
         drift.drifted(compared, explains=guilty == "drift-report"),
         drift.not_drifted(compared),
         sections.model(evaluated),
-        sections.training(trained),
+        sections.training(trained, sites),
         gate_sections.how_to_read(judged) if judged and judged.metrics else None,
         gate_sections.every_slice(judged, metrics),
         gate_sections.methods(judged),
@@ -179,11 +185,11 @@ def _sections(
     return tuple(section for section in candidates if section)
 
 
-def _notices(records: Mapping[str, Found]) -> tuple[Notice, ...]:
+def _notices(records: Mapping[str, Found], sites: frozenset[str] = frozenset()) -> tuple[Notice, ...]:
     """What a reader must know before the details; the gate's come first, because they touch the rules."""
     gate = record_of(records, "metric-gate", MetricGateRecord)
     train = record_of(records, "train", TrainRecord)
-    notices = list(gate_sections.judge_notices(gate))
+    notices = list(gate_sections.judge_notices(gate, sites))
     for record in (gate, train, *records.values()):
         if isinstance(record, Record):
             notices += (Notice(prose(notice)) for notice in record.notices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from modelship.core.records import (
     Changes,
@@ -261,13 +261,12 @@ def _file_change(change: ValueChange) -> str:
     return "deleted" if change.after is None else "modified"
 
 
-def training(record: TrainRecord | None) -> Section | None:
-    """How the model was trained."""
+def training(record: TrainRecord | None, sites: Collection[str] = ()) -> Section | None:
+    """How the model was trained, with a link to the MLflow run where that is on one of the `sites`."""
     if record is None or not record.command:
         return None
     seconds = duration(record.training_seconds) if record.training_seconds is not None else ""
     memory = size(record.peak_memory_bytes) if record.peak_memory_bytes is not None else ""
-    run: Line = (Link(f"run {record.mlflow_run[:12]}", record.mlflow_url),) if record.mlflow_url else line(record.mlflow_run[:12])
     pairs = (
         ("command", line(Code(record.command))),
         ("exit status", line(str(record.exit_status)) if record.exit_status else ()),
@@ -275,7 +274,7 @@ def training(record: TrainRecord | None) -> Section | None:
         ("peak memory", line(memory)),
         ("Python", line(record.python)),
         ("packages", line(str(len(record.packages)) if record.packages else "")),
-        ("MLflow", run),
+        ("MLflow", Link(f"run {record.mlflow_run[:12]}", record.mlflow_url).within(sites) if record.mlflow_run else ()),
         ("model", line(Code(record.model_digest[:19])) if record.model_digest else ()),
     )
     facts = ", ".join(filter(None, (seconds, memory)))
