@@ -89,10 +89,19 @@ def truncated(call: Call) -> None:
     call.reset()
 
 
+def garbled(call: Call) -> None:
+    """The server does it, and what comes is half of the answer, as if it were the whole."""
+    found = call.forward()
+    call.answer(found.status_code, found.content[: len(found.content) // 2], found.headers)
+
+
 def empty(call: Call) -> None:
     """Somebody answers for the server, without a word."""
     call.answer(200, b"")
 
+
+_RANDOM = re.compile(r"(?P<run>/[0-9]+/[0-9a-f]{32}/)|(?P<entry>(?<=/comments/)[0-9]+|(?<=/check-runs/)[0-9]+)")
+_CALLED = {"run": "/RUN/", "entry": "ENTRY"}
 
 Place = tuple[str, int]
 """A call by what it asks for, without what is random in it, and how many calls for the same came before it."""
@@ -114,7 +123,7 @@ class Proxy:
 
     def take(self, method: str, path: str) -> Fault | None:
         """Note a call, and say what to do with it."""
-        asked = f"{method} {re.sub(r'/[0-9]+/[0-9a-f]{32}/', '/RUN/', path.partition('?')[0])}"
+        asked = f"{method} {_RANDOM.sub(lambda found: _CALLED[found.lastgroup or ''], path.partition('?')[0])}"
         place = (asked, sum(asked == known for known, _ in self.calls))
         self.calls.append(place)
         return self.faults.get(place)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
+from tests.commenting import Team, hosted_repository, new_pull_request
+from tests.e2e.git import Repository
+from tests.e2e.github import GitHub
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +39,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty database on a PostgreSQL server."""
     with servers.postgres_server(tmp_path_factory.mktemp("postgres")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHub, Repository]]:
+    """A GitHub that keeps state, and a repository on it."""
+    with hosted_repository(tmp_path_factory.mktemp("github")) as found:
+        yield found
+
+
+@pytest.fixture
+def team(hosted: tuple[GitHub, Repository]) -> Team:
+    """A pull request that nobody has commented on."""
+    return new_pull_request(*hosted)

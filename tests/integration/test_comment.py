@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,104 +15,17 @@ import pytest
 from modelship.core.errors import InfrastructureError
 from modelship.core.records import AnyRecord, encode
 from modelship.github.client import Connection, GitHub
-from modelship.github.publish import Destination, Published, publish
+from modelship.github.publish import Destination, publish
 from modelship.reporting.checks import Found
 from modelship.reporting.markdown import marker
-from modelship.reporting.report import Facts, Report, build_report
-from tests.e2e.git import Repository
-from tests.e2e.github import BOT, CheckRun, Comment, PullRequest, emulate_script
-from tests.e2e.github import GitHub as GitHubServer
-from tests.project import CONFIG, ROOT, Project, Ran
+from tests.commenting import GRANTED, REPOSITORY, Team, report_on
+from tests.project import CONFIG, Project, Ran
 from tests.unit.test_reporting_release import deployed, registered
 from tests.unit.test_reporting_scenarios import bad, good
 
-REPOSITORY = "acme/flights"
-GRANTED = {"contents": "read", "pull-requests": "write", "checks": "write"}
 MARK = marker("flight-delay")
 ISSUE_COMMENTS = r"/issues/\d+/comments$"
 CHECK_RUNS = r"/check-runs$"
-
-
-@dataclass
-class Team:
-    """A team's repository on GitHub, and one pull request in it."""
-
-    server: GitHubServer
-    repository: Repository
-    pull: PullRequest
-
-    @property
-    def head(self) -> str:
-        return self.repository.tip(self.pull.branch)
-
-    def push(self) -> str:
-        return self.repository.commit(self.pull.branch, {}, "one more")
-
-    def comments(self) -> list[Comment]:
-        return self.server.comments(self.pull.number)
-
-    def ours(self) -> list[Comment]:
-        return [comment for comment in self.comments() if comment.author == BOT]
-
-    def our_checks(self, sha: str | None = None) -> list[CheckRun]:
-        return [run for run in self.server.check_runs(sha or self.head) if run.name == "modelship: flight-delay"]
-
-    def publish(
-        self,
-        records: Mapping[str, Found],
-        *,
-        head: str | None = None,
-        permissions: Mapping[str, str] = GRANTED,
-        token: str | None = None,
-        in_pull_request: bool = True,
-        author: str | None = None,
-    ) -> tuple[Published, list[float]]:
-        """Publish a report on `head`; returns what was done, and the pauses that were made."""
-        pauses: list[float] = []
-        head = head or self.head
-        github = GitHub(Connection(self.server.url, REPOSITORY, token or self.server.token(permissions)))
-        destination = Destination(head, self.pull.number if in_pull_request else None, "https://github.com/run/42", author)
-        return publish(report_on(records, head), github, destination, pauses.append), pauses
-
-    def write_as_bot(self, body: str) -> None:
-        token = self.server.token(GRANTED)
-        path = f"/repos/{REPOSITORY}/issues/{self.pull.number}/comments"
-        self.server.call("POST", path, {"body": body}, bearer=token)
-
-
-def report_on(records: Mapping[str, Found], head: str) -> Report:
-    return build_report("flight-delay", records, Facts(head=head, in_pull_request=True))
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Repository]]:
-    folder = tmp_path_factory.mktemp("github")
-    template = folder / "template"
-    template.mkdir()
-    (template / "modelship.yaml").write_text(CONFIG)
-    server = GitHubServer(folder / "server", REPOSITORY, emulate_script(ROOT), dict(os.environ))
-    try:
-        server.wait()
-        repository = Repository(REPOSITORY, folder / "origins", folder / "work", template, server.pushed)
-        server.attach(repository)
-        repository.commit("main", {}, "first")
-        yield server, repository
-    finally:
-        server.stop()
-
-
-_branches = itertools.count(1)
-
-
-@pytest.fixture
-def team(hosted: tuple[GitHubServer, Repository]) -> Team:
-    """A pull request that nobody has commented on."""
-    server, repository = hosted
-    branch = f"change-{next(_branches)}"
-    repository.commit(branch, {f"{branch}.txt": "changed\n"}, "change")
-    server.door.faults.clear()
-    server.door.requests.clear()
-    return Team(server, repository, server.open_pull_request(branch, "Change"))
 
 
 def test_a_second_report_edits_the_comment_and_the_check(team: Team) -> None:

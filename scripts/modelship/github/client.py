@@ -6,10 +6,12 @@ asks once, and `retry.patiently` repeats what is safe to repeat as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import github
@@ -21,6 +23,8 @@ TIMEOUT = 20
 _CHUNK = 1024 * 1024
 _PAGE = 100
 _MAX_PAGES = 100
+T = TypeVar("T")
+
 _ROLES = frozenset({"read", "triage", "write", "maintain", "admin"})
 
 
@@ -114,6 +118,8 @@ class CheckRun:
     started_at: str = ""
     """ISO 8601, UTC; empty where GitHub does not say, as is `completed_at`."""
     completed_at: str = ""
+    summary: str = ""
+    """Markdown."""
     name: str = ""
     conclusion: str = ""
     details_url: str = ""
@@ -174,20 +180,22 @@ class RefusedError(Exception):
 class UnansweredError(Exception):
     """GitHub did not answer, or said that it cannot now. Whether the work was done is not known."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, is_limit: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds after which GitHub asks to be asked again."""
+        """Seconds after which GitHub asks to be asked again; None where it does not say."""
+        self.is_limit = is_limit
+        """Whether GitHub was asked too much. It did nothing then."""
 
 
 class GitHub:
     """One repository on GitHub. Every method raises RefusedError or UnansweredError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, timeout: float = TIMEOUT) -> None:
         self._requester = github.Github(
             auth=github.Auth.Token(connection.token),
             base_url=connection.api_url,
-            timeout=TIMEOUT,
+            timeout=timeout,  # type: ignore[arg-type]  # requests takes a fraction, too
             retry=None,
             seconds_between_requests=None,
             seconds_between_writes=None,
@@ -203,40 +211,28 @@ class GitHub:
 
     def login(self) -> str:
         """The login of the token's user. A GitHub App's token, such as GITHUB_TOKEN, has none: refused with 403."""
-        return str(self._call("GET", "/user")["login"])
+        return self._one("GET", "/user", lambda found: str(found["login"]))
 
     def pull_request_head(self, number: int) -> str:
         """The commit at which the pull request stands now."""
-        return str(self._call("GET", f"{self._repository}/pulls/{number}")["head"]["sha"])
+        return self._one("GET", f"{self._repository}/pulls/{number}", lambda found: str(found["head"]["sha"]))
 
     def merged_pull_request(self, sha: str) -> int | None:
         """The number of the pull request whose merge, squashed or rebased or not, ended in this commit; the newest of several."""
-        found = self._pages(f"{self._repository}/commits/{sha}/pulls")
-        merged = [int(pull["number"]) for pull in found if pull.get("merged_at") and pull.get("merge_commit_sha") == sha]
-        return max(merged, default=None)
+        found = self._all(f"{self._repository}/commits/{sha}/pulls", _merge)
+        return max((number for number, commit in found if commit == sha), default=None)
 
     def pull_request(self, number: int) -> PullRequest:
         """The pull request."""
-        found = self._call("GET", f"{self._repository}/pulls/{number}")
-        labels = frozenset(str(label["name"]) for label in found.get("labels") or ())
-        return PullRequest(number, str(found["head"]["sha"]), _login(found.get("user")), labels, _repository(found))
+        return self._one("GET", f"{self._repository}/pulls/{number}", _pull_request)
 
     def proposals(self, owner: str, branch: str) -> Iterator[Proposal]:
         """The open pull requests of that owner's branch of this name, in whichever of their repositories it is."""
-        for found in self._pages(f"{self._repository}/pulls", parameters={"state": "open", "head": f"{owner}:{branch}"}):
-            base = found["base"]
-            yield Proposal(int(found["number"]), str(found["head"]["sha"]), _repository(found), str(base["ref"]), str(base["sha"]))
+        return self._all(f"{self._repository}/pulls", _proposal, parameters={"state": "open", "head": f"{owner}:{branch}"})
 
     def artifacts(self, run_id: int) -> Iterator[Artifact]:
         """What a run has kept, in all its attempts."""
-        for found in self._pages(f"{self._repository}/actions/runs/{run_id}/artifacts", "artifacts"):
-            yield Artifact(
-                int(found["id"]),
-                str(found["name"]),
-                int(found["size_in_bytes"]),
-                found.get("created_at") or "",
-                bool(found.get("expired")),
-            )
+        return self._all(f"{self._repository}/actions/runs/{run_id}/artifacts", _artifact, "artifacts")
 
     def download_artifact(self, artifact_id: int, target: Path, most: int) -> None:
         """Write an artifact's zip archive to `target`. One of more than `most` bytes is refused with 413."""
@@ -261,8 +257,7 @@ class GitHub:
 
     def timeline(self, number: int) -> Iterator[TimelineEvent]:
         """What happened to the pull request, oldest first."""
-        for found in self._pages(f"{self._repository}/issues/{number}/timeline"):
-            yield _timeline_event(found)
+        return self._all(f"{self._repository}/issues/{number}/timeline", _timeline_event)
 
     def permission(self, login: str) -> str:
         """What a user may do here: `read`, `triage`, `write`, `maintain`, `admin`, or `none`.
@@ -270,76 +265,75 @@ class GitHub:
         A role of the organisation's own counts as the one that it is built on, as far as GitHub tells.
         """
         try:
-            found = self._call("GET", f"{self._repository}/collaborators/{quote(login, safe='')}/permission")
+            return self._one("GET", f"{self._repository}/collaborators/{quote(login, safe='')}/permission", _role)
         except RefusedError as error:
             if error.status == 404:
                 return "none"
             raise
-        return next((role for role in (found.get("role_name"), found.get("permission")) if role in _ROLES), "none")
 
     def comments(self, number: int) -> Iterator[Comment]:
         """All comments of the pull request, oldest first."""
-        for found in self._pages(f"{self._repository}/issues/{number}/comments"):
-            yield _comment(found)
+        return self._all(f"{self._repository}/issues/{number}/comments", _comment)
 
     def create_comment(self, number: int, body: str) -> Comment:
         """Write a comment."""
-        return _comment(self._call("POST", f"{self._repository}/issues/{number}/comments", {"body": body}))
+        return self._one("POST", f"{self._repository}/issues/{number}/comments", _comment, {"body": body})
 
     def edit_comment(self, comment_id: int, body: str) -> Comment:
         """Replace a comment's text."""
-        return _comment(self._call("PATCH", f"{self._repository}/issues/comments/{comment_id}", {"body": body}))
+        return self._one("PATCH", f"{self._repository}/issues/comments/{comment_id}", _comment, {"body": body})
 
     def delete_comment(self, comment_id: int) -> None:
         """Take a comment away."""
-        self._call("DELETE", f"{self._repository}/issues/comments/{comment_id}")
+        self._ask("DELETE", f"{self._repository}/issues/comments/{comment_id}")
 
     def check_runs(self, sha: str, name: str) -> Iterator[CheckRun]:
         """All check runs of that name on a commit."""
         parameters = {"check_name": name, "filter": "all"}
-        for found in self._pages(f"{self._repository}/commits/{sha}/check-runs", "check_runs", parameters):
-            yield _check_run(found)
+        return self._all(f"{self._repository}/commits/{sha}/check-runs", _check_run, "check_runs", parameters)
 
     def all_check_runs(self, sha: str) -> Iterator[CheckRun]:
         """All check runs on a commit."""
-        for found in self._pages(f"{self._repository}/commits/{sha}/check-runs", "check_runs", {"filter": "all"}):
-            yield _check_run(found)
+        return self._all(f"{self._repository}/commits/{sha}/check-runs", _check_run, "check_runs", {"filter": "all"})
 
     def create_check_run(self, sha: str, result: CheckResult) -> CheckRun:
         """Add a completed check run to a commit."""
-        return _check_run(self._call("POST", f"{self._repository}/check-runs", {**result.as_json(), "head_sha": sha}))
+        return self._one("POST", f"{self._repository}/check-runs", _check_run, {**result.as_json(), "head_sha": sha})
 
     def update_check_run(self, check_run_id: int, result: CheckResult) -> CheckRun:
         """Replace what a check run says."""
-        return _check_run(self._call("PATCH", f"{self._repository}/check-runs/{check_run_id}", result.as_json()))
+        return self._one("PATCH", f"{self._repository}/check-runs/{check_run_id}", _check_run, result.as_json())
 
     def workflow_runs(self, workflow: str, head: str) -> Iterator[WorkflowRun]:
         """The runs of a workflow, by its file name, for pull requests that stand at `head`."""
         path = f"{self._repository}/actions/workflows/{quote(workflow, safe='')}/runs"
-        for found in self._pages(path, "workflow_runs", {"head_sha": head, "event": "pull_request"}):
-            yield _workflow_run(found)
+        return self._all(path, _workflow_run, "workflow_runs", {"head_sha": head, "event": "pull_request"})
 
     def workflow_run(self, run_id: int) -> WorkflowRun:
         """A run of this repository."""
-        return _workflow_run(self._call("GET", f"{self._repository}/actions/runs/{run_id}"))
+        return self._one("GET", f"{self._repository}/actions/runs/{run_id}", _workflow_run)
 
     def rerun(self, run_id: int) -> None:
         """Start all jobs of a completed run again. Refused with 403 while the run is going on."""
-        self._call("POST", f"{self._repository}/actions/runs/{run_id}/rerun")
+        self._ask("POST", f"{self._repository}/actions/runs/{run_id}/rerun")
 
     def rerun_failed_jobs(self, run_id: int) -> None:
         """Start the failed jobs of a completed run again, and those that need them. Refused with 403 while the run is going on."""
-        self._call("POST", f"{self._repository}/actions/runs/{run_id}/rerun-failed-jobs")
+        self._ask("POST", f"{self._repository}/actions/runs/{run_id}/rerun-failed-jobs")
 
-    def _pages(self, path: str, key: str | None = None, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def _all(
+        self, path: str, read: Callable[[Any], T], key: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[T]:
+        """What stands on all pages, the list under `key` on each of them."""
         for page in range(1, _MAX_PAGES + 1):
             headers, answer = self._ask("GET", path, {**(parameters or {}), "per_page": _PAGE, "page": page})
-            yield from answer[key] if key else answer
+            yield from _understood(answer, lambda found: [read(one) for one in (found[key] if key else found)])
             if 'rel="next"' not in headers.get("link", ""):
                 return
+        raise UnansweredError(f"{_MAX_PAGES} pages, and no end")
 
-    def _call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        return self._ask(verb, path, body=body)[1]
+    def _one(self, verb: str, path: str, read: Callable[[Any], T], body: dict[str, Any] | None = None) -> T:
+        return _understood(self._ask(verb, path, body=body)[1], read)
 
     def _ask(
         self, verb: str, path: str, parameters: dict[str, Any] | None = None, body: dict[str, Any] | None = None
@@ -350,6 +344,19 @@ class GitHub:
             raise _translated(error) from error
         except requests.RequestException as error:
             raise UnansweredError(f"no answer ({type(error).__name__})") from error
+        except ValueError as error:
+            raise UnansweredError("an answer that is cut off") from error
+        except RuntimeError as error:
+            # PyGithub's word for a server that sends its clients to another one.
+            raise RefusedError(301, str(error)) from error
+
+
+def _understood(answer: Any, read: Callable[[Any], T]) -> T:
+    """What `read` finds in an answer. A gateway's page, or half of an answer, says nothing of whether GitHub did its work."""
+    try:
+        return read(answer)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UnansweredError("an answer that is not GitHub's") from error
 
 
 def _get(url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -373,10 +380,60 @@ def _refusal(answer: requests.Response) -> RefusedError | UnansweredError:
 
 def _translated(error: github.GithubException) -> RefusedError | UnansweredError:
     message = error.message or (error.data.get("message") if isinstance(error.data, dict) else None) or "no reason given"
-    later = (error.headers or {}).get("retry-after")
-    if error.status >= 500 or error.status == 429 or isinstance(error, github.RateLimitExceededException):
-        return UnansweredError(f"{error.status}: {message}", float(later) if later and later.isdigit() else None)
+    headers = error.headers or {}
+    used_up = headers.get("x-ratelimit-remaining") == "0"
+    is_limit = error.status == 429 or (
+        error.status == 403 and (used_up or "retry-after" in headers or isinstance(error, github.RateLimitExceededException))
+    )
+    if is_limit or error.status >= 500:
+        return UnansweredError(f"{error.status}: {message}", _wait(headers, used_up), is_limit=is_limit)
     return RefusedError(error.status, str(message))
+
+
+def _wait(headers: Mapping[str, str], used_up: bool) -> float | None:
+    """Seconds until GitHub wants to be asked again.
+
+    Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit: `retry-after`
+    comes first, then `x-ratelimit-reset` (seconds of UTC) where nothing remains. It is held against the server's own clock.
+    """
+    later, reset = headers.get("retry-after", ""), headers.get("x-ratelimit-reset", "")
+    if later.isdigit():
+        return float(later)
+    if used_up and reset.isdigit():
+        return max(float(reset) - _now(headers.get("date", "")), 0.0) + 1
+    return None
+
+
+def _now(date: str) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return time.time()
+
+
+def _pull_request(found: dict[str, Any]) -> PullRequest:
+    labels = frozenset(str(label["name"]) for label in found.get("labels") or ())
+    return PullRequest(int(found["number"]), str(found["head"]["sha"]), _login(found.get("user")), labels, _repository(found))
+
+
+def _merge(found: dict[str, Any]) -> tuple[int, str]:
+    """The number of a pull request, and the commit that its merge ended in; empty where it was not merged."""
+    return int(found["number"]), str(found.get("merge_commit_sha") or "") if found.get("merged_at") else ""
+
+
+def _proposal(found: dict[str, Any]) -> Proposal:
+    base = found["base"]
+    return Proposal(int(found["number"]), str(found["head"]["sha"]), _repository(found), str(base["ref"]), str(base["sha"]))
+
+
+def _artifact(found: dict[str, Any]) -> Artifact:
+    return Artifact(
+        int(found["id"]), str(found["name"]), int(found["size_in_bytes"]), found.get("created_at") or "", bool(found.get("expired"))
+    )
+
+
+def _role(found: dict[str, Any]) -> str:
+    return next((role for role in (found.get("role_name"), found.get("permission")) if role in _ROLES), "none")
 
 
 def _comment(found: dict[str, Any]) -> Comment:
@@ -419,6 +476,7 @@ def _check_run(found: dict[str, Any]) -> CheckRun:
         found.get("html_url") or "",
         found.get("started_at") or "",
         found.get("completed_at") or "",
+        (found.get("output") or {}).get("summary") or "",
         found.get("name") or "",
         found.get("conclusion") or "",
         found.get("details_url") or "",

@@ -21,6 +21,9 @@ ACTIONS_BOT = "github-actions[bot]"
 
 _TITLE_LIMIT = 200
 
+_MOST_MOVES = 5
+"""How often within one publication we follow what others do meanwhile: push, or delete our comment."""
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -47,7 +50,8 @@ class Published:
 
 
 def publish(report: Report, github: GitHub, destination: Destination, sleep: Callable[[float], None] = time.sleep) -> Published:
-    """Write comment and check run. A refusal of one does not stop the other, and becomes a warning.
+    """Write check run and comment, in this order (`_give_way` says why). A refusal of one does not stop the other, and becomes a
+    warning.
 
     Raises InfrastructureError when GitHub did not answer.
     """
@@ -57,13 +61,6 @@ def publish(report: Report, github: GitHub, destination: Destination, sleep: Cal
     check_run: CheckRun | None = None
     is_release = report.topic == "release"
     is_answer = is_release or destination.pull_request is not None
-    if is_answer:
-        try:
-            comment = patiently(lambda: _put_comment(report, github, destination), sleep)
-        except RefusedError as error:
-            refusals["comment"] = error
-        except UnansweredError as error:
-            silences["comment"] = error
     if not is_release:
         try:
             check_run = patiently(lambda: _put_check_run(report, github, destination), sleep)
@@ -71,6 +68,13 @@ def publish(report: Report, github: GitHub, destination: Destination, sleep: Cal
             refusals["check"] = error
         except UnansweredError as error:
             silences["check"] = error
+    if is_answer:
+        try:
+            comment = patiently(lambda: _put_comment(report, github, destination), sleep)
+        except RefusedError as error:
+            refusals["comment"] = error
+        except UnansweredError as error:
+            silences["comment"] = error
     if silences:
         told = " and ".join(f"the {what} ({error})" for what, error in silences.items())
         raise infrastructure(f"GitHub did not answer when {told} should be written.", "Run this job again.")
@@ -88,16 +92,64 @@ def _put_comment(report: Report, github: GitHub, destination: Destination) -> Co
     number = _pull_request(report, github, destination)
     if number is None:
         return None
-    body, mark = render_comment(report), marker(report.model, report.topic)
-    author = destination.author or _login(github)
-    marked = [comment for comment in github.comments(number) if _ends_with(comment.body, mark)]
-    ours = _by(author, marked)
-    if ours:
-        return _keep_first(github, ours, body)
-    created = github.create_comment(number, body)
-    # An app of the team's own does not say its name before it has written. It may have written before.
-    earlier = _by(created.author, marked)
-    return _keep_first(github, [*earlier, created], body) if earlier else created
+    sticky = _Sticky(github, number, marker(report.model, report.topic), destination.author or _login(github))
+    comment = sticky.put(render_comment(report))
+    # What was merged does not move on.
+    newest = destination.head if report.topic == "release" else github.pull_request_head(number)
+    if newest == destination.head:
+        return comment
+    _give_way(report.model, sticky, newest)
+    return None
+
+
+def _give_way(model: str, sticky: _Sticky, newest: str) -> None:
+    """Have the comment speak of the commit `newest`, which was pushed while ours spoke of an older one.
+
+    GitHub knows no edit that depends on what is there: ours may have replaced that of the newer run. Its check run says the same,
+    and was written before its comment. So where there is no check run yet, its comment is still to come.
+    """
+    for _ in range(_MOST_MOVES):
+        runs = [run for run in sticky.github.check_runs(newest, check_name(model)) if run.external_id == model and run.summary]
+        if not runs:
+            return
+        sticky.put(f"{max(runs, key=lambda run: run.id).summary}\n{sticky.mark}\n")
+        at, newest = newest, sticky.github.pull_request_head(sticky.number)
+        if at == newest:
+            return
+
+
+@dataclass
+class _Sticky:
+    """The one comment of ours on a pull request: `mark` is its last line, `author` wrote it, as far as anybody knows."""
+
+    github: GitHub
+    number: int
+    mark: str
+    author: str
+
+    def put(self, body: str) -> Comment:
+        """Have the comment say `body`, whether or not it was there, and be the only one."""
+        for _ in range(_MOST_MOVES):
+            found = self._found()
+            if not found:
+                # Runs that cross both find none and create one, so we look again. An app of the team's own does not say its name
+                # before it has written; it may have written before.
+                created = self.github.create_comment(self.number, body)
+                self.author = created.author or self.author
+                found = self._found()
+                if [comment.id for comment in found] in ([], [created.id]):
+                    return created
+            try:
+                return _keep_first(self.github, found, body)
+            except RefusedError as error:
+                # Somebody may have deleted it meanwhile.
+                if error.status != 404 or found[0].id in [comment.id for comment in self._found()]:
+                    raise
+        raise UnansweredError("a comment that is deleted whenever it is written")
+
+    def _found(self) -> list[Comment]:
+        comments = self.github.comments(self.number)
+        return _by(self.author, [comment for comment in comments if _ends_with(comment.body, self.mark)])
 
 
 def _pull_request(report: Report, github: GitHub, destination: Destination) -> int | None:

@@ -10,27 +10,41 @@ from modelship.core import workflow
 from modelship.github.client import UnansweredError
 
 PAUSES = (2.0, 6.0, 18.0)
-"""Seconds before the second, third and fourth attempt."""
+"""Seconds before the second, third and fourth attempt where GitHub was out of order."""
 
-MAX_PAUSE = 60.0
-"""A longer wait that GitHub asks for is not granted: somebody is paying for the runner."""
+LIMIT_PAUSE = 60.0
+"""Seconds after GitHub was asked too much and does not say when to come back; twice as many after each further time.
+
+Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+"""
+
+PATIENCE = 300.0
+"""Seconds that are waited in all for one thing. More than that is not granted to GitHub: somebody is paying for the runner."""
 
 T = TypeVar("T")
 
 
 def patiently(action: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """What `action` returns, after at most four attempts. Raises what it raises, and UnansweredError when none was answered.
+    """What `action` returns. Raises what it raises, and UnansweredError when it was not answered within PATIENCE.
 
     `action` is repeated as a whole, so it must end in the same state however often it is done: a create inside of it comes
     after a search.
     """
-    for pause in PAUSES:
+    outages, limits, waited = 0, 0, 0.0
+    while True:
         try:
             return action()
         except UnansweredError as error:
-            wanted = error.retry_after or pause
-            if wanted > MAX_PAUSE:
+            if error.is_limit:
+                pause = LIMIT_PAUSE * 2**limits if error.retry_after is None else error.retry_after
+                limits += 1
+            elif outages < len(PAUSES):
+                pause = error.retry_after or PAUSES[outages]
+                outages += 1
+            else:
                 raise
-            workflow.say(f"GitHub: {error}; asking again in {wanted:.0f} s")
-            sleep(wanted)
-    return action()
+            waited += max(pause, 1.0)
+            if waited > PATIENCE:
+                raise
+            workflow.say(f"GitHub: {error}; asking again in {pause:.0f} s")
+            sleep(pause)
