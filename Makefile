@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPDIR=$$scratch &&
 
-.PHONY: help demo test lint unit integration e2e template chaos bench calibration mutation docs format locks picture clean
+.PHONY: help demo test lint unit integration e2e template chaos fuzz bench calibration mutation docs format locks picture clean
 
 help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,10 @@ e2e: node_modules ## The real workflows, run by act against a stateful GitHub AP
 chaos: ## Kill and disturb what registers and deploys, everywhere and often, and let many race; an hour.
 	@export MODELSHIP_TEST_SCHEDULES=1000 MODELSHIP_TEST_FAULTS_APART=64 MODELSHIP_TEST_KILLS_APART=1 MODELSHIP_TEST_ROUNDS=50 && \
 	$(PYTEST) tests/integration/test_{publish,register_killed,ledger,deployment,targets}.py tests/unit/test_{targets,model_server}.py -n 2 -q
+
+fuzz: ## Break 100,000 documents for each parser, and show 10,000 hostile reports to GitHub's own parser; some hours.
+	@$(SCRATCH) $(PY) -m tests.fuzz --folder build/fuzz
+	@export MODELSHIP_TEST_REPORTS=10000 && $(PYTEST) tests/unit/test_adversarial_names.py -n 2 -q
 
 bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py

@@ -18,6 +18,16 @@ from modelship.core.errors import BadInput, bad_input
 MAX_BYTES = 8 * 1024 * 1024
 """Configuration, parameters and metrics are small; a larger file is a mistake or an attack."""
 
+MAX_VALUES = 10_000
+"""In YAML, which takes 0.1 ms each to read. Aliases count as often as they are used."""
+
+MAX_VALUES_BY_MACHINE = 500_000
+"""In YAML that a program writes of many files, as `dvc.lock`."""
+
+_DEEPEST = 100
+_LONGEST_NUMBER = 400
+"""Characters: no float has more digits before its point, and Python does not write out what has more than 4,300."""
+
 Path_ = tuple[str | int, ...]
 
 
@@ -53,8 +63,8 @@ def read_document(path: Path, name: str | None = None) -> Document:
     return parse_document(raw, name)
 
 
-def parse_document(raw: bytes, name: str) -> Document:
-    """Parse `raw` as the format that the suffix of `name` says. Raises BadInput as `read_document` does."""
+def parse_document(raw: bytes, name: str, *, most_values: int = MAX_VALUES) -> Document:
+    """Parse `raw` as the format that the suffix of `name` says. YAML may hold `most_values`. Raises BadInput as `read_document`."""
     if len(raw) > MAX_BYTES:
         raise bad_input(f"is larger than {MAX_BYTES // 1024 // 1024} MiB.", path=name)
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -70,7 +80,7 @@ def parse_document(raw: bytes, name: str) -> Document:
     if suffix == ".json":
         return _parse_json(text, name)
     if suffix in (".yaml", ".yml"):
-        return _parse_yaml(text, name)
+        return _parse_yaml(text, name, most_values)
     if suffix == ".toml":
         return _parse_toml(text, name)
     raise bad_input(f"has the suffix `{suffix}`.", "Use .json, .yaml, .yml or .toml.", path=name)
@@ -128,66 +138,113 @@ def _parse_json(text: str, name: str) -> Document:
         raise bad_input(f"{reason}.", "Was it written completely?", path=name, line=error.lineno) from None
     except RecursionError:
         raise bad_input("is nested too deeply.", path=name) from None
+    except ValueError as error:
+        raise bad_input(f"cannot be read: {error}.", path=name) from None
 
 
 def _parse_toml(text: str, name: str) -> Document:
     import tomllib
 
     try:
-        return Document(name, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(text)
+        str(data)  # Hexadecimal numbers may be so long that Python does not write them out.
+        return Document(name, data)
+    except ValueError as error:
         raise bad_input(f"is not valid TOML: {error}.", path=name) from None
     except RecursionError:
         raise bad_input("is nested too deeply.", path=name) from None
 
 
-def _parse_yaml(text: str, name: str) -> Document:
+def _parse_yaml(text: str, name: str, most_values: int) -> Document:
     # YAML 1.2 on purpose: PyYAML's 1.1 reads `1e-3` as a string and `no` as a boolean.
     from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+    from ruamel.yaml.parser import Parser
 
+    class CountingParser(Parser):
+        """Stops before the time that reading takes grows with the square of the depth."""
+
+        events, depth = 0, 0
+
+        def get_event(self) -> Any:
+            """The next event; a value makes one or two."""
+            event = super().get_event()
+            self.events += 1
+            self.depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if self.events > 2 * most_values + 10 or self.depth > _DEEPEST:
+                raise _too_many(name)
+            return event
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Parser = CountingParser
     try:
-        root = YAML(typ="rt", pure=True).load(text)
-    except DuplicateKeyError as error:
-        key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise bad_input(f"has the key `{key}` twice.", "Keep one of them.", path=name, line=line) from None
+        # Its own constructor, asked for a key that is there twice, writes out both values: a few nested aliases never end.
+        root = yaml.compose(text)
+        return _YamlReader(name, yaml.constructor, most_values).document(root)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise bad_input(f"is not valid YAML: {error.problem}.", path=name, line=line) from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise bad_input(f"is not valid YAML: {str(error).splitlines()[0]}.", path=name) from None
-    lines: dict[Path_, int] = {}
-    budget = [200_000]
-    data = _plain(root, (), lines, budget, name)
-    return Document(name, data, lines)
+        raise bad_input(f"is not valid YAML: {(str(error).splitlines() or [type(error).__name__])[0]}.", path=name) from None
 
 
-def _plain(node: Any, at: Path_, lines: dict[Path_, int], budget: list[int], name: str) -> Any:
-    """The round-trip node as plain data, noting lines. The budget stops aliases that expand without end."""
-    budget[0] -= 1
-    if budget[0] < 0 or len(at) > 100:
-        raise bad_input("expands to too many values (aliases?).", path=name)
-    if isinstance(node, dict):
-        result = {}
-        for key, value in node.items():
-            text = _whole(key if isinstance(key, str) else str(key), name)
+class _YamlReader:
+    """Plain data from YAML's nodes, which know their lines. A budget stops aliases that expand without end."""
+
+    def __init__(self, name: str, constructor: Any, most_values: int) -> None:
+        self._name = name
+        self._lines: dict[Path_, int] = {}
+        self._left = most_values
+        self._scalars = {
+            "tag:yaml.org,2002:bool": constructor.construct_yaml_bool,
+            "tag:yaml.org,2002:int": constructor.construct_yaml_int,
+            "tag:yaml.org,2002:float": constructor.construct_yaml_float,
+            "tag:yaml.org,2002:null": lambda _: None,
+        }
+
+    def document(self, root: Any) -> Document:
+        """The data under the root node with their lines."""
+        return Document(self._name, None if root is None else self._value(root, ()), self._lines)
+
+    def _value(self, node: Any, at: Path_) -> Any:
+        self._left -= 1
+        if self._left < 0 or len(at) > _DEEPEST:
+            raise _too_many(self._name)
+        match node.id:
+            case "mapping":
+                return self._mapping(node, at)
+            case "sequence":
+                return [self._value(one, (*at, index)) for index, one in enumerate(node.value)]
+        read = self._scalars.get(str(node.tag))
+        if read and len(node.value) > _LONGEST_NUMBER:
+            raise bad_input(f"holds a number of {len(node.value):,} digits.", path=self._name, line=node.start_mark.line + 1)
+        # What is tagged otherwise, such as a date, stays text.
+        return read(node) if read else _whole(node.value, self._name)
+
+    def _mapping(self, node: Any, at: Path_) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key, value in node.value:
+            if str(key.tag) == "tag:yaml.org,2002:merge":
+                for one in value.value if value.id == "sequence" else (value,):
+                    found = self._value(one, at)
+                    if not isinstance(found, dict):
+                        raise bad_input("merges (`<<`) what is no mapping.", path=self._name, line=key.start_mark.line + 1)
+                    merged = {**found, **merged}
+                continue
+            if key.id != "scalar":
+                raise bad_input("has a key that is no text.", path=self._name, line=key.start_mark.line + 1)
+            text = _whole(key.value, self._name)
             if text in result:
-                raise bad_input(f"has the key `{text}` twice.", "Keep one of them.", path=name)
-            position = node.lc.key(key) if hasattr(node, "lc") and key in (node.lc.data or {}) else None
-            if position:
-                lines[(*at, text)] = position[0] + 1
-            result[text] = _plain(value, (*at, text), lines, budget, name)
-        return result
-    if isinstance(node, list):
-        return [_plain(value, (*at, index), lines, budget, name) for index, value in enumerate(node)]
-    if isinstance(node, bool) or node is None:
-        return node
-    for kind in (int, float):
-        if isinstance(node, kind):
-            return kind(node)
-    return _whole(str(node), name)
+                raise bad_input(f"has the key `{text}` twice.", "Keep one of them.", path=self._name, line=key.start_mark.line + 1)
+            self._lines[(*at, text)] = key.start_mark.line + 1
+            result[text] = self._value(value, (*at, text))
+        return {**merged, **result}
+
+
+def _too_many(name: str) -> BadInput:
+    return bad_input("holds too many values (aliases?), or is nested too deeply.", "JSON may hold more.", path=name)
 
 
 def _whole(text: str, name: str) -> str:

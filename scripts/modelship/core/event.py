@@ -198,7 +198,7 @@ def _payload(path: str | None) -> dict[str, Any]:
         return {}
     try:
         payload = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise bad_input(f"GITHUB_EVENT_PATH cannot be read: {error}.", path=path) from None
     return payload if isinstance(payload, dict) else {}
 
