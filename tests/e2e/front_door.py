@@ -38,6 +38,7 @@ class Request:
     token: str
     status: int
     body: str = field(repr=False)
+    answer: bytes = field(repr=False)
 
     @property
     def writes(self) -> bool:
@@ -174,7 +175,7 @@ class FrontDoor:
             if fault is not None:
                 status, answered, answer = _refusal(fault.status, "Broken on purpose, after the work")
         if not human:
-            self.requests.append(Request(method, target, token, status, body.decode("utf-8", "replace")))
+            self.requests.append(Request(method, target, token, status, body.decode("utf-8", "replace"), answer))
         return status, answered, answer
 
     def _storage(self, target: str, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes] | None:
