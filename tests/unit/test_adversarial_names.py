@@ -24,7 +24,7 @@ from tests.hostile import Forger, names, texts_of
 from tests.unit.test_reporting_scenarios import FACTS, HEAD
 
 COMMANDS = ("dvc-pull", "validate", "drift-report", "train", "evaluate", "metric-gate")
-LINKS = {FACTS.head_url, FACTS.run_url, FACTS.report_url} - {None}
+LINKS = {str(url) for url in (FACTS.head_url, FACTS.run_url, FACTS.report_url)}
 MARKER = [" modelship:flight-delay "]
 OF_THE_PAGE = {
     *("html", "head", "meta", "title", "style", "body", "main", "header", "footer", "div", "span", "ol", "section", "svg", "rect"),
@@ -56,7 +56,8 @@ def test_the_comment_holds_what_we_wrote_and_text(batch: int) -> None:
 
 
 def test_ten_thousand_names_are_placed_wherever_a_record_has_text() -> None:
-    placed, reached = 0, set()
+    placed = 0
+    reached: set[tuple[str, str]] = set()
     for seed in range(BATCHES * EACH):
         _, forger = forged(seed)
         placed, reached = placed + forger.placed, reached | forger.reached
