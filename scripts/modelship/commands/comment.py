@@ -179,7 +179,7 @@ def _facts(event: Event, records: Mapping[str, Found], options: Options) -> Fact
         run_url=event.run_url,
         report_url=options.report_url,
         in_pull_request=event.is_pull_request,
-        sites=frozenset(map(site_of, (event.server_url, options.tracking_uri))) - {""},
+        sites=frozenset(map(site_of, (event.server_url, event.api_url, options.tracking_uri))) - {""},
     )
 
 

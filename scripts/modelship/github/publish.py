@@ -219,9 +219,9 @@ _PERMISSIONS = {"comment": "pull-requests: write", "check": "checks: write"}
 
 
 def _refused(refusals: dict[str, RefusedError]) -> Problem:
-    told = " and ".join(f"the {what} ({error})" for what, error in refusals.items())
+    told = " and ".join(f"the {what} ({refusals[what]})" for what in _PERMISSIONS if what in refusals)
     statuses = {error.status for error in refusals.values()}
-    needed = ", ".join(_PERMISSIONS[what] for what in refusals)
+    needed = ", ".join(right for what, right in _PERMISSIONS.items() if what in refusals)
     if statuses == {401}:
         remedy = "The token is not valid: leave `github-token` at its default, or renew it."
     elif statuses & {403, 404}:
