@@ -59,13 +59,6 @@ for path in [os.environ.get("GITHUB_OUTPUT"), os.environ.get("GITHUB_ENV"), *pat
     if path and pathlib.Path(path).is_file():
         with open(path, "a") as file:
             file.write("status=pass\\nevidence-digest=" + "0" * 64 + "\\n")
-folder = pathlib.Path(".modelship")
-folder.mkdir(exist_ok=True)
-(folder / "files").mkdir(exist_ok=True)
-for name in ("metric-gate", "validate", "drift-report", "evaluate"):
-    text = '{"record": "%s/1", "model": "flight-delay", "status": "pass", "summary": "MARKER"}' % name
-    (folder / (name + ".json")).write_text(text)
-(folder / "files" / "report.html").write_text("<script>alert(1)</script>")
 train()
 """
 
@@ -87,13 +80,12 @@ def everything(team: Team, *runs: Run) -> str:
 def test_a_fork_that_attacks_gets_no_pass_and_no_secret(team: Team) -> None:
     world = team.world
     bystander = world.open_pull_request("bystander", {"README.md": "More to read.\n"}, "docs")
-    attack = ATTACKS.replace("MARKER", MARKER)
     pull, trained = team.propose_from_fork(
         'x";$(touch${IFS}hacked);"',
         {
             "params.yaml": lambda text: text.replace(*WORSE),
             "modelship.yaml": lambda text: text.replace("max-regression: 1%", "max-regression: 900%").replace("0.01", "0.9"),
-            "flights.py": lambda text: text.replace("    train()\n", f"    exec({attack!r})\n"),
+            "flights.py": lambda text: text.replace("    train()\n", f"    exec({ATTACKS!r})\n"),
             "holdout.csv": lambda text: text.replace(",0\n", ",1\n", 3),
             ".gitattributes": "* filter=own diff=own\n",
             "::set-output name=status::pass": "@mona",
