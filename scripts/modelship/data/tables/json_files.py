@@ -1,4 +1,4 @@
-"""JSON lines: one object in each line, as they are or gzipped."""
+"""JSON lines: one object in each line, as they are or gzipped; a file, or a folder of files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,21 @@ _BLOCK_BYTES = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
+SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+OPEN_SUFFIX = ".jsonl.open"
+"""Of a file that a prediction log is being written to: its last line may be half there."""
+
+
+def holds_json_lines(folder: Path) -> bool:
+    """Whether any file in a folder is called as JSON lines are."""
+    return any(path.name.lower().endswith((*SUFFIXES, OPEN_SUFFIX)) for path in folder.rglob("*"))
+
+
 class JsonLines(Spooled):
-    """A file of JSON lines. The columns are all names that any line has; what is nested is kept as text."""
+    """JSON lines in a file, or in all files of a folder. The columns are all names that any line has; what is nested is kept as text.
+
+    What is no whole line at the end of a file that is being written is not there yet.
+    """
 
     kind = "JSON lines"
 
@@ -41,18 +54,37 @@ class JsonLines(Spooled):
 
     def _chunks(self) -> Iterator[list[dict[str, Any]]]:
         decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
-        number = 1
-        for block in self._blocks():
-            if number == 1:
-                self._check_names(block)
-            try:
-                objects = decoder.decode_lines(block)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                objects = self._one_by_one(block, number)
-            yield from (objects[start : start + CHUNK_ROWS] for start in range(0, len(objects), CHUNK_ROWS))
-            number += block.count(b"\n")
+        for part in self._parts():
+            number = 1
+            for block in part.blocks():
+                if number == 1:
+                    part.check_names(block)
+                try:
+                    objects = decoder.decode_lines(block)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    objects = part.one_by_one(block, number)
+                yield from (objects[start : start + CHUNK_ROWS] for start in range(0, len(objects), CHUNK_ROWS))
+                number += block.count(b"\n")
 
-    def _one_by_one(self, block: bytes, number: int) -> list[dict[str, Any]]:
+    def _parts(self) -> list[_Part]:
+        if not self._path.is_dir():
+            return [_Part(self._path, self._name)]
+        found = sorted(path for path in self._path.rglob("*") if path.is_file())
+        for path in found:
+            if not path.name.lower().endswith((*SUFFIXES, OPEN_SUFFIX)):
+                other = path.relative_to(self._path).as_posix()[:200]
+                raise bad_input(f"holds `{other}`, which is no file of JSON lines.", "Keep a table's files alone.", path=self._name)
+        return [_Part(path, f"{self._name}/{path.relative_to(self._path).as_posix()}") for path in found]
+
+
+class _Part:
+    """One file."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+
+    def one_by_one(self, block: bytes, number: int) -> list[dict[str, Any]]:
         """The objects in a block of lines from the given number on, with the NaN and Infinity that Python writes and JSON lacks."""
         found = []
         for place, line in enumerate(block.splitlines(), start=number):
@@ -71,7 +103,7 @@ class JsonLines(Spooled):
                 found.append(item)
         return found
 
-    def _check_names(self, block: bytes) -> None:
+    def check_names(self, block: bytes) -> None:
         """Raise BadInput when the first line names a column twice: of the two, JSON's readers keep the last."""
         first = block.lstrip().partition(b"\n")[0]
         try:
@@ -83,7 +115,7 @@ class JsonLines(Spooled):
         if twice:
             raise bad_input(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.", path=self._name, line=1)
 
-    def _blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[bytes]:
         """Whole lines, many at a time."""
         with self._open() as file:
             rest = file.read(len(_BOM)).removeprefix(_BOM)
@@ -93,7 +125,7 @@ class JsonLines(Spooled):
                     raise bad_input(f"has a line of more than {MAX_LINE_BYTES >> 20} MiB.", "Is it JSON lines?", path=self._name)
                 if end:
                     yield lines + end
-            if rest.strip():
+            if rest.strip() and not self._path.name.endswith(OPEN_SUFFIX):
                 yield rest
 
     def _open(self) -> Any:

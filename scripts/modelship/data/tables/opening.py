@@ -13,7 +13,7 @@ from modelship.core.scratch import scratch_folder
 from modelship.core.words import shown_path
 from modelship.data.tables.arrow_files import ArrowFile
 from modelship.data.tables.csv_files import CsvFile
-from modelship.data.tables.json_files import JsonLines
+from modelship.data.tables.json_files import JsonLines, holds_json_lines
 from modelship.data.tables.parquet_files import ParquetTable
 from modelship.data.tables.reader import Storage, TableReader
 from modelship.data.tables.sql import SqlQuery
@@ -59,7 +59,7 @@ def _open_dataset(source: TableSource) -> TableReader:
 
 def _open_file(path: Path, name: str) -> TableReader:
     if path.is_dir():
-        return TableReader(name, ParquetTable(path, name))
+        return TableReader(name, JsonLines(path, name) if holds_json_lines(path) else ParquetTable(path, name))
     suffix = next((suffix for suffix in sorted(FORMATS, key=len, reverse=True) if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         known = ", ".join(FORMATS)
