@@ -61,6 +61,7 @@ bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/gate.py
 	@$(SCRATCH) $(PY) benchmarks/intervals.py
 	@$(SCRATCH) $(PY) benchmarks/drift.py
+	@$(SCRATCH) $(PY) benchmarks/monitor.py
 
 calibration: ## Simulate how often the gate and the drift report are wrong; half an hour.
 	@$(SCRATCH) $(PY) benchmarks/calibration.py

@@ -43,6 +43,8 @@ SAMPLES = {
 """Inputs that a first use of an action shows: enough of them to do without a modelship.yaml."""
 
 
+_COMMANDS: dict[type[msgspec.Struct], str] = {record: name for name, record in records.RECORDS.items()}
+
 # Markdown ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -354,7 +356,7 @@ def records_page() -> str:
         "## Every record",
         _fields(records.Record, notes, keep=common),
     ]
-    seen: list[type[msgspec.Struct]] = [records.Record]
+    seen: list[type[msgspec.Struct]] = [records.Record, *_COMMANDS]
     pending: list[type[msgspec.Struct]] = []
     for name, type_ in records.RECORDS.items():
         parts += [
@@ -417,6 +419,8 @@ def _type(type_: Any) -> str:
             return _type(type_.type)
         case msgspec.inspect.UnionType():
             return " or ".join(_type(option) for option in type_.types)
+        case msgspec.inspect.StructType() if type_.cls in _COMMANDS:
+            return f"[record of {_COMMANDS[type_.cls]}](#{_COMMANDS[type_.cls]})"
         case msgspec.inspect.StructType():
             return f"[{type_.cls.__name__}](#{type_.cls.__name__.lower()})"
         case msgspec.inspect.TupleType():
@@ -429,7 +433,7 @@ def _type(type_: Any) -> str:
             return " or ".join(code(value) for value in type_.values)
         case msgspec.inspect.NoneType():
             return "null"
-    simple = {"StrType": "text", "IntType": "integer", "FloatType": "number", "BoolType": "boolean"}
+    simple = {"StrType": "text", "IntType": "integer", "FloatType": "number", "BoolType": "boolean", "DateTimeType": "time"}
     return simple[type(type_).__name__]
 
 

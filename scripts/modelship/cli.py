@@ -20,6 +20,7 @@ COMMANDS = {
     "register": "Register the model that the gate let pass, once.",
     "deploy": "Let an environment serve a registered version, or go back.",
     "rollback": "Bring the previous good version back.",
+    "monitor": "Look at one batch of production: data, drift, performance.",
     "deployments": "Print what is live where, and who deployed what.",
     "notify": "Tell people in a chat what came of a run.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",

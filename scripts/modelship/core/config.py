@@ -32,7 +32,7 @@ Name = Annotated[str, _text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits
 FilePath = Annotated[str, Meta(min_length=1, max_length=1000)]
 Percent = Annotated[str, _text(r"[0-9]+([.][0-9]+)?%", "A number (`0.005`) or a share of the baseline's absolute value (`1%`).")]
 Margin = Annotated[float, Meta(ge=0)] | Percent
-Duration = Annotated[str, _text(r"[1-9][0-9]*[smh]", "Seconds, minutes or hours: `90s`, `60m`, `2h`.")]
+Duration = Annotated[str, _text(r"[1-9][0-9]{0,8}[smhdw]", "Seconds, minutes, hours, days or weeks: `90s`, `60m`, `2h`, `7d`, `2w`.")]
 Milliseconds = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(ms|s)", "Milliseconds or seconds: `50ms`, `2s`.")]
 Size = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)", "Bytes with a unit: `500kB`, `50MB`, `1.5GiB`.")]
 Share = Annotated[float, Meta(ge=0, le=1)] | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share: `0.01` or `1%`.")]
@@ -56,7 +56,7 @@ def share_of(value: float | str) -> float:
     return float(value.rstrip("%")) / 100 if isinstance(value, str) else value
 
 
-_TIME_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_TIME_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -68,7 +68,7 @@ def bytes_of(size: str) -> int:
 
 def seconds_of(duration: str) -> float:
     """A `Duration` or `Milliseconds` in seconds."""
-    number = duration.rstrip("smh")
+    number = duration.rstrip("smhdw")
     return float(number) * _TIME_UNITS[duration[len(number) :]]
 
 
@@ -498,6 +498,53 @@ class Deploy(_Section, frozen=True, kw_only=True):
         return self.champion or next(iter(self._ends), None)
 
 
+class LogColumns(_Section, frozen=True, kw_only=True):
+    """What the columns of the prediction log and of the truth are called; beside these the log holds `data.key` and the features."""
+
+    time: Annotated[str, Meta(description="When the answer was given.")] = "predicted-at"
+    model: Annotated[str, Meta(description="The registered model's name, where the log holds several models.")] = "model"
+    version: Annotated[str, Meta(description="The version that answered, as the registry numbers it.")] = "version"
+    prediction: Annotated[str, Meta(description="What the model said.")] = "prediction"
+    score: Annotated[str, Meta(description="A probability; with more than two classes one column each, as `score_<class>`.")] = "score"
+    known_at: Annotated[str, Meta(description="In the truth: when it became known.")] = "known-at"
+
+
+class Loss(_Section, frozen=True, kw_only=True):
+    """How much worse a metric may become in production."""
+
+    max_loss: Annotated[
+        Margin, Meta(description="How far below what it was at release: absolute (`0.02`) or relative to that (`5%`).")
+    ]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_loss, float) and not math.isfinite(self.max_loss):
+            raise ValueError("`max-loss` must be finite")
+
+
+class Monitor(_Section, frozen=True, kw_only=True):
+    """Production, batch by batch, beside what the live version learned from and what it promised."""
+
+    predictions: Annotated[FilePath | TableSource, Meta(description="The prediction log.")] | None = None
+    truth: (
+        Annotated[FilePath | TableSource, Meta(description="What became true: `data.key`, `data.target`, and when it was known.")]
+        | None
+    ) = None
+    columns: Annotated[LogColumns, Meta(description="What the columns of these two are called.")] = LogColumns()
+    batch: Annotated[
+        Duration, Meta(description="How long one batch is. Batches begin at midnight UTC, those of whole weeks on Mondays.")
+    ] = "7d"
+    label_delay: (
+        Annotated[Duration, Meta(description="How long after a prediction its truth is usually known; without it, at once.")] | None
+    ) = None
+    metrics: (
+        Annotated[
+            dict[str, Loss],
+            Meta(min_length=1, description="Losses by metric; without it those in `gate.metrics` with their `max-regression`."),
+        ]
+        | None
+    ) = None
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """A team's `modelship.yaml`. Paths are relative to the file."""
 
@@ -509,6 +556,7 @@ class Config(_Section, frozen=True, kw_only=True):
     gate: Gate = Gate()
     registry: Registry = Registry()
     deploy: Deploy = Deploy()
+    monitor: Monitor = Monitor()
 
     @property
     def registered_name(self) -> str:

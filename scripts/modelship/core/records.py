@@ -5,6 +5,7 @@ A record that crossed a job boundary is hostile input: it is read strictly, and 
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -493,6 +494,8 @@ class MetricGateRecord(Record, frozen=True, kw_only=True, tag="metric-gate/1"):
     changes: Changes | None = None
     paired: bool = False
     """Whether predictions gave intervals; without them a difference has no measure of chance."""
+    are_apart: bool = False
+    """Whether the baseline was measured on rows of its own, as at release; then `rows` are the candidate's."""
     rows: int | None = None
     """How many rows were paired."""
     groups: int | None = None
@@ -585,6 +588,93 @@ class RollbackRecord(DeploymentRecord, frozen=True, kw_only=True, tag="rollback/
     """The previous good version was brought back, or could not be."""
 
 
+class Promise(_Part, frozen=True, kw_only=True):
+    """A metric as it was when the version was released, on the holdout that it was judged on."""
+
+    metric: str
+    value: float
+    standard_error: Annotated[float, Meta(ge=0)]
+    better: Literal["higher", "lower"]
+    max_loss: Annotated[float, Meta(ge=0)]
+    """How much worse it may become before the version is replaced, in the metric's own unit."""
+
+
+class Measured(_Part, frozen=True, kw_only=True):
+    """A metric on the rows of one batch whose truth is known."""
+
+    metric: str
+    value: float
+    standard_error: Annotated[float, Meta(ge=0)]
+    rows: int
+
+
+class Batch(_Part, frozen=True, kw_only=True):
+    """What a version answered between two moments."""
+
+    start: datetime
+    end: datetime
+    """Exclusive. Both with a time zone."""
+    version: int
+    rows: int
+    labelled: int
+    """How many of the rows have their truth; estimated where rows were sampled."""
+    is_complete: bool
+    """Whether all truth that is to be expected has come; before that the labelled rows may be others than the rest."""
+    measured: tuple[Measured, ...] = ()
+    drift: bool | None = None
+    """None where it could not be measured."""
+    drifted: tuple[str, ...] = ()
+    """The columns that drifted, the furthest first."""
+
+
+class LabelArrival(_Part, frozen=True, kw_only=True):
+    """How much of the truth is known, since when, and how late it came. Rows are those that were looked at."""
+
+    rows: int
+    labelled: int
+    expected_by: datetime | None = None
+    """When the truth of the batch's last row should be known; None where the team said nothing of a delay."""
+    first_known: datetime | None = None
+    last_known: datetime | None = None
+    """None without a column that says when truth became known."""
+    median_delay: float | None = None
+    """Seconds from the prediction until its truth was known, of half of the rows at most."""
+    slow_delay: float | None = None
+    """The same, of nine rows in ten."""
+    late: int = 0
+    """Rows whose truth took longer than it usually does."""
+    repeated: int = 0
+    """Rows whose truth is there several times; the last one known counts."""
+    conflicting: int = 0
+    """Rows whose truth is there in several versions, of which nothing says which is the last: they have none."""
+
+
+class MonitorRecord(Record, frozen=True, kw_only=True, tag="monitor/1"):
+    """One batch of production beside what the version learned from and what it promised at release."""
+
+    name: str = ""
+    """Of the registered model."""
+    environment: str = ""
+    """Whose live version it is; empty where a version was named."""
+    version: int | None = None
+    trained_at: datetime | None = None
+    training_rows: int | None = None
+    """Of the table that the version learned from."""
+    promises: tuple[Promise, ...] = ()
+    batch: Batch | None = None
+    labels: LabelArrival | None = None
+    """None where no truth is configured."""
+    quality: ValidateRecord | None = None
+    """None without expectations."""
+    drift: DriftReportRecord | None = None
+    performance: MetricGateRecord | None = None
+    """The batch as candidate, and the version at release as its baseline; None before there are labels."""
+    other_versions: dict[str, int] = {}
+    """Rows in the batch that other versions answered."""
+    sampling: Text = ""
+    """What was sampled."""
+
+
 AnyRecord = (
     DvcPullRecord
     | ValidateRecord
@@ -595,6 +685,7 @@ AnyRecord = (
     | RegisterRecord
     | DeployRecord
     | RollbackRecord
+    | MonitorRecord
 )
 
 RECORDS: dict[str, type[AnyRecord]] = {
@@ -607,10 +698,11 @@ RECORDS: dict[str, type[AnyRecord]] = {
     "register": RegisterRecord,
     "deploy": DeployRecord,
     "rollback": RollbackRecord,
+    "monitor": MonitorRecord,
 }
 """Record types by command, in the order in which the commands run."""
 
-CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback"})
+CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor"})
 """Commands whose record a job believes only if it wrote it itself."""
 
 

@@ -3,53 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from modelship.gate.directions import Direction
+from modelship.core.records import Batch, Measured, Promise
 
-Error = Annotated[float, Meta(ge=0)]
-
-
-class Promise(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """A metric as it was when the version was released, on the holdout that it was judged on."""
-
-    metric: str
-    value: float
-    standard_error: Error
-    better: Direction
-    max_loss: Error
-    """How much worse it may become before the version is replaced, in the metric's own unit."""
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """A metric on the rows of one batch whose truth is known."""
-
-    metric: str
-    value: float
-    standard_error: Error
-    rows: int
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """What a version answered between two moments."""
-
-    start: datetime
-    end: datetime
-    """Exclusive. Both with a time zone."""
-    version: int
-    rows: int
-    labelled: int
-    """How many of the rows have their truth."""
-    is_complete: bool
-    """Whether all truth that is to be expected has come; before that the labelled rows may be others than the rest."""
-    measured: tuple[Measured, ...] = ()
-    drift: bool | None = None
-    """None where it could not be measured."""
-    drifted: tuple[str, ...] = ()
-    """The columns that drifted, the furthest first."""
+__all__ = ["Asked", "Batch", "History", "Measured", "Promise"]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

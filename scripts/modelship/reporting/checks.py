@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from modelship.core.errors import Problem
-from modelship.core.records import RECORDS, AnyRecord, MetricGateRecord, Record
+from modelship.core.records import RECORDS, AnyRecord, MetricGateRecord, MonitorRecord, Record
 from modelship.core.words import counted
 from modelship.reporting.blocks import Light
 from modelship.reporting.inline import Code, Line, line, prose
@@ -68,11 +68,14 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     checks: list[Check] = []
     blocked: Check | None = None
     gate = records.get("metric-gate")
+    monitored = records.get("monitor")
+    # Its parts stand beside it.
+    has_parts = isinstance(monitored, MonitorRecord) and any((monitored.quality, monitored.drift, monitored.performance))
     for name in RECORDS:
-        record = records.get(name)
+        record = None if name == "monitor" and has_parts else records.get(name)
         if record is not None and not (blocked and _had_nothing_to_judge(record)):
             check = check_of(name, record)
-        elif name == "metric-gate" or (name == "train" and _lacks_training(gate, blocked)):
+        elif (name == "metric-gate" and records.get("monitor") is None) or (name == "train" and _lacks_training(gate, blocked)):
             check = _absent(name, blocked)
         else:
             continue

@@ -15,6 +15,7 @@ from pathlib import Path
 from modelship.core.records import DriftReportRecord, ValidateRecord
 from modelship.core.scripts import scripts_of
 from modelship.reporting.checks import Found
+from modelship.reporting.monitoring import with_parts
 
 MAX_BYTES = 8_000_000
 """Of one page. GitHub shows an artifact of one file in the browser, which has to load it."""
@@ -39,6 +40,7 @@ class EmbeddedPage:
 
 def read_pages(folder: Path, records: Mapping[str, Found]) -> tuple[EmbeddedPage, ...]:
     """The pages that records name, out of the run directory; one that is not there, or too large to be shown, is left out."""
+    records = with_parts(records)
     drift, validated = records.get("drift-report"), records.get("validate")
     named = (
         ("Evidently's page on drift", drift.page if isinstance(drift, DriftReportRecord) else "", True),

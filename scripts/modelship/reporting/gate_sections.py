@@ -80,7 +80,8 @@ def _origins(record: MetricGateRecord) -> list[str]:
         told = "Metrics are as training reported them, without an interval: how much of a change is chance is not known."
         return [told] if compared else []
     groups = f" in {counted(record.groups, 'group')}" if record.groups is not None else ""
-    rows = "paired rows" if record.rows is None else f"{record.rows:,} paired rows"
+    kind = "labelled" if record.are_apart else "paired"
+    rows = f"{kind} rows" if record.rows is None else f"{record.rows:,} {kind} rows"
     found = [f"Recomputed from {rows}{groups}."] if len(reported) < len(compared) else []
     if reported:
         which = reported[0] if len(reported) == 1 else counted(len(reported), "metric")

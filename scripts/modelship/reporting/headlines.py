@@ -114,6 +114,7 @@ _WITHOUT_VERDICT = {
     "register": "the model was not registered",
     "deploy": "the model was not deployed",
     "rollback": "the version before was not brought back",
+    "monitor": "production could not be looked at",
 }
 
 
@@ -151,7 +152,7 @@ def _doubtful_headline(record: MetricGateRecord) -> str:
 
 
 def _passing_headline(record: MetricGateRecord) -> str:
-    if is_accepted(record) and failing(record):
+    if failing(record):  # A maintainer let it pass, or not all labels have come.
         return _failing_headline(record)
     doubtful = _doubtful_headline(record)
     if doubtful:

@@ -14,11 +14,12 @@ from modelship.core.records import (
     DvcPullRecord,
     EvaluateRecord,
     MetricGateRecord,
+    MonitorRecord,
     Record,
     TrainRecord,
     ValidateRecord,
 )
-from modelship.reporting import drift, gate_sections, sections
+from modelship.reporting import drift, gate_sections, monitoring, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section, Table
 from modelship.reporting.checks import Check, Found, first_blocking, record_of, run_checks
 from modelship.reporting.embedded import EmbeddedPage
@@ -99,12 +100,16 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: 
     """The report on `model`. Without any record there is nothing that could pass: that is a failure, too."""
     if not any(records.values()):
         return _nothing_checked(model, facts)
+    records = monitoring.with_parts(records)
+    monitored = record_of(records, "monitor", MonitorRecord)
     checks = run_checks(records)
     blocking = first_blocking(checks)
     gate = records.get("metric-gate")
     judged = gate if isinstance(gate, MetricGateRecord) else None
-    metrics = gate_sections.metric_table(judged, "this PR" if facts.in_pull_request else "this commit") if judged else None
-    light: Light = "fail" if blocking else "warn" if any(check.ending == "warn" for check in checks) else "pass"
+    candidate = "this batch" if monitored else "this PR" if facts.in_pull_request else "this commit"
+    metrics = gate_sections.metric_table(judged, candidate) if judged else None
+    has_warned = any(check.ending == "warn" for check in checks) or (monitored is not None and monitored.status == "warn")
+    light: Light = "fail" if blocking else "warn" if has_warned else "pass"
     return Report(
         model=model,
         light=light,
@@ -134,14 +139,16 @@ class Description:
 def describe(record: AnyRecord) -> Description:
     """A single command's part of a report."""
     name = next(name for name, kind in RECORDS.items() if isinstance(record, kind))
-    judged = record if isinstance(record, MetricGateRecord) else None
-    metrics = gate_sections.metric_table(judged, "candidate") if judged else None
-    check = run_checks({name: record})[0]
+    records = monitoring.with_parts({name: record})
+    judged = record_of(records, "metric-gate", MetricGateRecord)
+    metrics = gate_sections.metric_table(judged, "this batch" if name == "monitor" else "candidate") if judged else None
+    checks = run_checks(records)
+    blocking = next((check for check in checks if check.blocks or check.name == "drift-report"), None)
     return Description(
-        notices=_notices({name: record}),
+        notices=_notices(records),
         metrics=metrics,
         doubts=doubts(judged)[:MAX_OPEN_METRICS] if judged else (),
-        sections=_sections({name: record}, metrics, (check,), check if check.blocks or check.name == "drift-report" else None),
+        sections=_sections(records, metrics, checks, blocking),
     )
 
 
@@ -159,6 +166,7 @@ def _sections(
     guilty = blocking.name if blocking else ""
     candidates = (
         sections.problems(records, checks),
+        monitoring.batch(record_of(records, "monitor", MonitorRecord)),
         sections.log("Training log", trained, explains=guilty == "train"),
         sections.log("Scoring log", evaluated, explains=guilty == "evaluate"),
         sections.broken_expectations(validated, explains=guilty == "validate"),

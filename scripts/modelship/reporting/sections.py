@@ -176,7 +176,7 @@ def data(record: ValidateRecord | None, pulled: DvcPullRecord | None) -> Section
     blocks: list[Block] = []
     titles: list[str] = []
     if record and record.tables:
-        titles.append(f"{len(holding)} of {counted(len(expectations), 'expectation')} hold")
+        titles.append(f"{len(holding)} of {counted(len(expectations), 'expectation')} hold" if expectations else "nothing odd")
         blocks += [Paragraph(_table_line(table)) for table in record.tables]
     if record and record.changes:
         titles += data_changes.titles(record.changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -62,6 +62,38 @@ class Storage(Protocol):
     @property
     def is_columnar(self) -> bool:
         """Whether one column is cheap to read by itself."""
+
+
+class Without:
+    """A storage without some of its columns."""
+
+    def __init__(self, storage: Storage, hidden: Collection[str]) -> None:
+        self._storage, self._hidden = storage, frozenset(hidden)
+        self.kind = storage.kind
+        self.is_columnar = storage.is_columnar
+
+    def columns(self) -> list[str]:
+        """Those that are left."""
+        return [name for name in self._storage.columns() if name not in self._hidden]
+
+    def schema(self) -> pa.Schema:
+        """Of the columns that are left."""
+        import pyarrow as pa
+
+        schema = self._storage.schema()
+        return pa.schema([field for field in schema if field.name not in self._hidden])
+
+    def rows(self) -> int:
+        """As many as before."""
+        return self._storage.rows()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The given columns, none of them hidden."""
+        return self._storage.batches(columns)
+
+    def mixed(self) -> Mapping[str, MixedColumn]:
+        """Of the columns that are left."""
+        return {name: found for name, found in self._storage.mixed().items() if name not in self._hidden}
 
 
 @dataclass(frozen=True)

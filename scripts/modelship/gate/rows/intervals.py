@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ from modelship.gate.comparison import Comparison
 from modelship.gate.rows.measures import Measure, Rows, UndefinedError
 from modelship.gate.rows.paired import Paired
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "compare_apart", "estimate"]
 
 ROUNDING = 1e-12
 """Differences of influences that are no larger, beside the influences and the metric themselves, are none."""
@@ -29,6 +30,80 @@ def compare(measure: Measure, paired: Paired) -> Comparison:
     tamed = _compare(measure, rows) if rows else None
     # Without any spread it is the baseline, of which there is nothing to say.
     return msgspec.structs.replace(comparison, tamed=tamed) if tamed and tamed.standard_error else comparison
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of one model on some rows."""
+
+    value: float
+    standard_error: float
+    effective_rows: float
+    """How many rows, or groups, the standard error really comes from."""
+    support: float
+    """How many rows, or groups, the value rests on."""
+    least_error: float
+    units: int
+    """How many independent rows or groups there are."""
+    rows: int
+    is_grouped: bool
+
+
+def estimate(measure: Measure, paired: Paired) -> Estimate:
+    """`measure` of the candidate alone. Raises UndefinedError as `compare` does."""
+    found = measure.finite(paired.models[0])
+    rows = found.rows
+    if paired.groups is not None:
+        rows = np.bincount(paired.groups, weights=rows).astype(np.float64)
+    units, n = len(rows), len(paired)
+    if units < 2:
+        raise UndefinedError("all rows belong to one group" if n > 1 else "there is a single row")
+    squares = rows * rows
+    total = float(squares.sum())
+    if total <= ROUNDING**2 * n * found.value**2:
+        total = 0.0
+    return Estimate(
+        value=found.value,
+        standard_error=math.sqrt(total * units / (units - 1)) / n,
+        effective_rows=total**2 / float(squares @ squares) if total else 0.0,
+        support=found.support * units / n,
+        least_error=found.least / n,
+        units=units,
+        rows=n,
+        is_grouped=paired.groups is not None,
+    )
+
+
+def compare_apart(measure: Measure, now: Estimate, before: Estimate) -> Comparison:
+    """The difference of two estimates on rows that have nothing in common: `now` as the candidate, `before` as the baseline.
+
+    Variances add. Effective rows, and degrees of freedom where rows belong together, are those of the sum (Welch 1947, Biometrika 34;
+    Satterthwaite 1946, Biometrics Bulletin 2).
+    """
+    sides = (now, before)
+    variance = sum(side.standard_error**2 for side in sides)
+
+    def of_sum(units: Callable[[Estimate], float]) -> float:
+        spread = sum(side.standard_error**4 / units(side) for side in sides if side.standard_error)
+        return variance**2 / spread if spread else 0.0
+
+    grouped = [side for side in sides if side.is_grouped]
+    return Comparison(
+        metric=measure.name,
+        baseline=before.value,
+        candidate=now.value,
+        change=now.value - before.value if measure.better == "higher" else before.value - now.value,
+        standard_error=math.sqrt(variance),
+        effective_rows=of_sum(lambda side: side.effective_rows),
+        support=1 / sum(1 / side.support for side in sides),
+        least_error=math.hypot(*(side.least_error for side in sides)),
+        rows=now.rows,
+        method=f"{_ALONE.get(measure.method, measure.method)}, variances added",
+        freedom=of_sum(lambda side: side.units - 1) if grouped and variance else math.inf,
+    )
+
+
+_ALONE = {"mean of paired differences": "mean"}
 
 
 def _compare(measure: Measure, paired: Paired) -> Comparison:

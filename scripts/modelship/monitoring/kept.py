@@ -1,0 +1,110 @@
+"""What an MLflow server knows: which version is live, and what was seen of each batch.
+
+A batch of a version is one run of the experiment `<registered name>.monitoring`, found by its key. Of two that came into being at once
+the first one stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelship.core.errors import bad_input
+from modelship.core.records import MonitorRecord
+from modelship.deployment.ledger import CHAMPION
+from modelship.deployment.log import Log
+from modelship.monitoring.questions import Live, Released, Remember
+from modelship.registry.runs import ARTIFACTS, TAG_KEY, called, experiment_id, find_experiment, finish
+from modelship.registry.server import connect, page, patiently
+from modelship.registry.version import TAG_DATA, find_version
+
+RECORD = "monitor.json"
+TAG_VERSION = "modelship.version"
+TAG_BATCH = "modelship.batch"
+TAG_STATUS = "modelship.status"
+
+
+def find_live(question: Live) -> Released:
+    """The version. Raises BadInput where there is none, InfrastructureError when the server does not answer."""
+    client = connect(question.tracking_uri)
+    wanted = question.wanted or CHAMPION
+    if question.environment and not question.wanted:
+        live = Log(question.tracking_uri, question.name).state().environment(question.environment).live
+        if live is None:
+            raise bad_input(
+                f"nothing of `{question.name}` is live in {question.environment}.", "Deploy a version, or name one: `--version`."
+            )
+        wanted = str(live.version)
+    found = find_version(client, question.name, wanted)
+    listed = patiently(lambda: client.search_model_versions(f"name = '{question.name}'", max_results=1000), question.tracking_uri)
+    tags = found.tags or {}
+    return Released(
+        version=found.version,
+        run_id=found.run_id,
+        commit=found.commit,
+        created_at=found.created_at,
+        data={name.removeprefix(TAG_DATA): value for name, value in tags.items() if name.startswith(TAG_DATA)},
+        registered=tuple(sorted(int(one.version) for one in listed)),
+    )
+
+
+def remember(question: Remember) -> str:
+    """Keep the record; a later look at the same batch takes its place. Returns the address of the run's page, empty for a store."""
+    client = connect(question.tracking_uri)
+    key = hashlib.sha256(f"monitor/1\n{question.name}\n{question.version}\n{question.start}".encode()).hexdigest()
+    path = Path(question.record)
+    record = msgspec.json.decode(path.read_bytes(), type=MonitorRecord)
+
+    def keep() -> str:
+        experiment = experiment_id(client, f"{question.name}.monitoring")
+        if not _runs(client, experiment, key):
+            client.create_run(experiment, tags={TAG_KEY: key})
+        first, *others = _runs(client, experiment, key)
+        for run in others:
+            client.delete_run(run.info.run_id)
+        run_id = str(first.info.run_id)
+        client.log_artifact(run_id, str(called(RECORD, path)), ARTIFACTS)
+        finish(
+            client,
+            run_id,
+            {TAG_KEY: key, TAG_VERSION: str(question.version), TAG_BATCH: question.start, TAG_STATUS: record.status},
+        )
+        return page(question.tracking_uri, f"/experiments/{experiment}/runs/{run_id}")
+
+    return patiently(keep, question.tracking_uri)
+
+
+def _runs(client: Any, experiment: str, key: str) -> list[Any]:
+    """The runs of a key, the oldest first."""
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    return list(client.search_runs([experiment], f"tags.`{TAG_KEY}` = '{key}'", max_results=100, order_by=order))
+
+
+def records(tracking_uri: str, name: str) -> tuple[MonitorRecord, ...]:
+    """What was seen of the model's batches, the oldest first. Raises InfrastructureError when the server does not answer."""
+    from modelship.core.scratch import scratch_folder
+
+    client = connect(tracking_uri)
+
+    def read() -> tuple[MonitorRecord, ...]:
+        experiment = find_experiment(client, f"{name}.monitoring")
+        if experiment is None:
+            return ()
+        found: dict[str, MonitorRecord] = {}
+        token = None
+        while True:
+            runs = client.search_runs([experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token)
+            for run in runs:
+                key = run.data.tags.get(TAG_KEY, "")
+                if key and key not in found and run.info.status == "FINISHED":
+                    path = client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{RECORD}", str(scratch_folder()))
+                    found[key] = msgspec.json.decode(Path(path).read_bytes(), type=MonitorRecord)
+            token = runs.token
+            if not token:
+                break
+        return tuple(sorted(found.values(), key=lambda record: (str(record.batch.start) if record.batch else "", record.version or 0)))
+
+    return patiently(read, tracking_uri)
