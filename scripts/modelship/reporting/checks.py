@@ -75,7 +75,7 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
         record = None if name == "monitor" and has_parts else records.get(name)
         if record is not None and not (blocked and _had_nothing_to_judge(record)):
             check = check_of(name, record)
-        elif (name == "metric-gate" and records.get("monitor") is None) or (name == "train" and _lacks_training(gate, blocked)):
+        elif monitored is None and (name == "metric-gate" or (name == "train" and _lacks_training(gate, blocked))):
             check = _absent(name, blocked)
         else:
             continue
