@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,14 +17,14 @@ from hypothesis import strategies as st
 
 from modelship.core.config import load_config, seconds_of
 from modelship.core.errors import BadInput, ExitCode
-from modelship.core.records import MonitorRecord, encode, read_record
+from modelship.core.records import DataFile, MonitorRecord, TrainRecord, encode, read_record
 from modelship.core.run_directory import RunDirectory
 from modelship.gate.rows.intervals import compare_apart, estimate
 from modelship.gate.rows.measures import find_measure
 from modelship.gate.rows.paired import Answers, Paired
 from modelship.monitoring import answers
 from modelship.monitoring.keys import draw
-from modelship.monitoring.monitor import Asked, monitor
+from modelship.monitoring.monitor import Asked, find_version, monitor, reference_notices
 from modelship.monitoring.windows import choose_window
 from tests.production import END, NOW, START, Production, became, logged, people
 
@@ -397,6 +398,39 @@ def test_without_a_release_to_hold_it_against_nothing_is_judged(folder: Path, mo
     with pytest.raises(BadInput, match="what the live version promised"):
         monitor(load_config(path), RunDirectory(folder / ".modelship"), Asked(since="2026-11-02", now=NOW.isoformat()), path, {})
     assert "needs `--version`" in refusal(production, version="")
+
+
+def test_a_reference_that_is_not_what_the_version_learned_from_is_told(folder: Path) -> None:
+    production = Production(folder)
+    loaded = load_config(production.write())
+    release, table = folder / "release", folder / "train.parquet"
+    asked = Asked(version="v7", baseline=str(release))
+
+    def notices(digest: str) -> tuple[datetime | None, list[str]]:
+        data = (DataFile(path="train.parquet", hash=f"md5:{digest}"),)
+        trained = TrainRecord(status="pass", summary="trained", data=data, commit="ab" * 20, started_at="2026-10-01T06:00:00+00:00")
+        (release / "train.json").write_bytes(encode(trained))
+        version = find_version(loaded, asked)
+        return version.released, reference_notices(loaded, version)
+
+    released = datetime(2026, 10, 1, 6, tzinfo=UTC)
+    assert notices(hashlib.md5(table.read_bytes()).hexdigest()) == (released, [])
+    (found,) = notices("0" * 32)[1]
+    assert found.startswith("`train.parquet` here is not what v7 learned from")
+    assert "Check abababa out" in found
+
+
+@pytest.mark.parametrize("slices", ["auto", ["plan", "region"], [["plan", "region"]]])
+def test_slices_that_only_the_release_knows_are_told(folder: Path, slices: Any) -> None:
+    production = Production(folder)
+    path = folder / "release/predictions.parquet"
+    pd.read_parquet(path).assign(region="north").to_parquet(path, index=False)
+    production.config["gate"]["slices"] = slices
+    record, _ = look(production)
+    assert record.performance
+    names = {name for one in (record.performance.slices.verdicts if record.performance.slices else ()) for name in one.slice}
+    assert "region" not in names
+    assert any("region" in notice for notice in record.performance.notices) == (slices != "auto")
 
 
 # Sampling.

@@ -283,7 +283,7 @@ def _conclude(
     notices = (
         *_log_notices(answers, version),
         *_label_notices(arrival, is_complete, wanted.now),
-        *_reference_notices(loaded, version),
+        *reference_notices(loaded, version),
     )
     problems = tuple(problem for part in parts for problem in part.problems)
     statuses = {part.status for part in parts}
@@ -367,7 +367,7 @@ def _plain_notices(arrival: LabelArrival | None, is_complete: bool, now: datetim
     return []
 
 
-def _reference_notices(loaded: LoadedConfig, version: Version) -> list[str]:
+def reference_notices(loaded: LoadedConfig, version: Version) -> list[str]:
     """Whether the reference here is the one that the version learned from, as far as a hash tells."""
     path = loaded.config.data.reference_path
     recorded = next((value for name, value in version.data.items() if path and name == path), "")

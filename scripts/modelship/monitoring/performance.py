@@ -28,7 +28,7 @@ from modelship.gate.rows.predictions import read_single
 from modelship.gate.rows.slices import FEWEST, FEWEST_SUPPORT, MOST_SLICES, MOST_TOO_FEW, MOST_VERDICTS, Piece, partition
 from modelship.monitoring.truth import Labelled
 
-MOST_COLUMNS = 50
+MOST_COLUMNS = 20
 """Columns that `auto` slices by."""
 
 
