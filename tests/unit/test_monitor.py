@@ -455,6 +455,43 @@ def test_a_sample_of_keys_gives_about_what_all_rows_give_and_does_not_depend_on_
     assert json.loads(encode(sampled))["batch"]["labelled"] == 20_000
 
 
+def as_lines(production: Production) -> None:
+    """Write the log as JSON lines in several files, with an infinite number and a missing one."""
+    (production.folder / "log").mkdir(exist_ok=True)
+    frame = production.log.assign(**{"predicted-at": production.log["predicted-at"].astype(str).str.replace(" ", "T")})
+    rows = json.loads(frame.to_json(orient="records"))
+    for start in range(0, len(rows), 1500):
+        text = "\n".join(json.dumps(row) for row in rows[start : start + 1500]).replace('"age": 40.5', '"age": 1e999')
+        (production.folder / f"log/{start:06d}.jsonl").write_text(text + "\n")
+    production.config["monitor"]["predictions"] = "log"
+
+
+@pytest.mark.parametrize("most", [1000, 500_000])
+def test_json_lines_give_what_parquet_gives(folder: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    production = Production(folder)
+    production.log = pd.concat([production.log, production.log.iloc[:7].assign(score=0.5), logged(people(40, 9), version=6)])
+    production.log["score"] = production.log["score"].round(6)
+    monkeypatch.setattr(answers, "MOST_ROWS", most)
+    parquet, _ = look(production)
+    as_lines(production)
+    lines, _ = look(production)
+    assert lines.batch
+    assert parquet.batch
+    assert (lines.batch.rows, lines.other_versions) == (parquet.batch.rows, parquet.other_versions) == (4007, {"6": 40})
+    assert abs(lines.batch.measured[0].rows - min(most, 4000)) <= 10  # Keys are counted there, rows here.
+    if most > 4000:
+        assert lines.batch.measured[0].value == pytest.approx(parquet.batch.measured[0].value)
+
+
+def test_json_lines_without_a_column_that_is_needed_are_refused(folder: Path) -> None:
+    production = Production(folder, rows=20)
+    production.log = production.log.drop(columns="version")
+    as_lines(production)
+    assert "has no column `version` (`monitor.columns.version`)" in refusal(production)
+    (folder / "log/000000.jsonl").write_text("{")
+    assert "log/000000.jsonl:1: is no JSON" in refusal(production)
+
+
 def test_labels_of_other_batches_are_left_out(folder: Path) -> None:
     production = Production(folder)
     alone, _ = look(production)

@@ -73,8 +73,11 @@ class Wanted:
     """Columns beside answers that performance needs."""
 
 
-def read_answers(log: TableReader, wanted: Wanted) -> Answers:
-    """The rows of the version in the window. Raises BadInput for a log that cannot be read, lacks a column or holds no such row."""
+def read_answers(log: TableReader, wanted: Wanted, counted_before: Reading | None = None) -> Answers:
+    """The rows of the version in the window. `counted_before` knows more of the log, where `log` is a part of it.
+
+    Raises BadInput for a log that cannot be read, lacks a column or holds no such row.
+    """
     header = log.columns()
     _require_columns(log, header, wanted)
     known = wanted.columns
@@ -84,7 +87,7 @@ def read_answers(log: TableReader, wanted: Wanted) -> Answers:
     others = [name for name in header if name not in {known.model, known.version, wanted.key, known.time}]
     narrow = _Smallest(MOST_ROWS, list(dict.fromkeys([wanted.key, known.time, *answers, *wanted.further])))
     wide = _Smallest(MOST_WIDE_ROWS, [wanted.key, known.time, *others])
-    reading = _Reading(wanted, log.name, known.model in header)
+    reading = Reading(wanted, log.name, known.model in header)
     for batch in log.batches(header):
         chosen = reading.choose(batch)
         if chosen is not None and chosen.num_rows:
@@ -96,6 +99,7 @@ def read_answers(log: TableReader, wanted: Wanted) -> Answers:
     if not reading.rows:
         raise reading.empty()
     table, nameless, repeated = _last_answers(narrow.table(), wanted.key, known.time)
+    reading = counted_before or reading
     whole = _last_answers(wide.table(), wanted.key, known.time)[0].drop_columns([known.time])
     return Answers(
         reading.rows, dict(reading.others.most_common(50)), reading.ahead, reading.undated, nameless, repeated, table, whole
@@ -109,7 +113,7 @@ def _require_columns(log: TableReader, header: Sequence[str], wanted: Wanted) ->
             raise bad_input(f"has no column `{brief(name, 80)}` (`{key}`).", did_you_mean(name, header), path=log.name)
 
 
-class _Reading:
+class Reading:
     """Counts what goes by, and chooses the rows of the version and the window."""
 
     def __init__(self, wanted: Wanted, name: str, has_models: bool) -> None:
@@ -136,7 +140,8 @@ class _Reading:
             return None
         chosen = batch if len(inside) == batch.num_rows else batch.take(pa.array(inside))
         if self._has_models:
-            chosen = self._of_name(chosen, _names(chosen, columns.model), wanted.model, self._other_models)
+            models = _names(chosen, columns.model, absent=wanted.model)
+            chosen = self._of_name(chosen, models, wanted.model, self._other_models)
         # Tags of services say `v7` where the registry says 7.
         versions = pc.utf8_ltrim(_names(chosen, columns.version), "vV")
         chosen = self._of_name(chosen, versions, str(wanted.version), self.others)
@@ -210,12 +215,12 @@ class _Smallest:
         self._drawn, self._held, self._largest = [drawn[kept]], len(kept), largest
 
 
-def _names(batch: pa.RecordBatch, column: str) -> Any:
-    """A column as text, `?` where it has no value; 7.0, as a column with gaps stores it, is 7."""
+def _names(batch: pa.RecordBatch, column: str, absent: str = "?") -> Any:
+    """A column as text, `absent` where it has no value; 7.0, as a column with gaps stores it, is 7."""
     values = _plain(batch.column(column))
     if pa.types.is_floating(values.type):
         values = values.cast(pa.int64(), safe=False)
-    return pc.fill_null(values.cast(pa.string()), "?")
+    return pc.fill_null(values.cast(pa.string()), absent)
 
 
 def _last_answers(table: pa.Table, key: str, time: str) -> tuple[pa.Table, int, int]:
@@ -238,7 +243,7 @@ def microseconds(values: Any, column: str, where: str) -> Any:
     plain = _plain(values)
     try:
         if pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type):
-            plain = plain.cast(pa.timestamp("us", "UTC"))
+            plain = _parsed(plain)
         if pa.types.is_date(plain.type) or pa.types.is_null(plain.type):
             plain = plain.cast(pa.timestamp("us"))
         if pa.types.is_timestamp(plain.type):
@@ -247,6 +252,14 @@ def microseconds(values: Any, column: str, where: str) -> Any:
     except pa.ArrowInvalid:
         reason = "holds text that is no time"
     raise bad_input(f"`{brief(column, 80)}` {reason}.", "Write ISO 8601 in UTC, as `2026-11-27T21:24:35Z`.", path=where)
+
+
+def _parsed(text: Any) -> Any:
+    """Text as times; what has no zone is in UTC. Raises ArrowInvalid for what is no time."""
+    try:
+        return text.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        return text.cast(pa.timestamp("us"))
 
 
 def _plain(values: Any) -> Any:

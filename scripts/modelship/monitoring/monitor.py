@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from modelship.core import workflow
 from modelship.core.config import LoadedConfig
-from modelship.core.errors import BadInput, ExitCode, bad_input
+from modelship.core.errors import BadInput, ExitCode, bad_input, did_you_mean
 from modelship.core.records import (
     Baseline,
     Batch,
@@ -37,6 +38,7 @@ from modelship.monitoring import questions
 from modelship.monitoring.answers import TOLERANCE, Answers, Wanted, read_answers
 from modelship.monitoring.keys import common_form
 from modelship.monitoring.performance import Losses, Performance, losses, performance, promised, slice_columns
+from modelship.monitoring.thinning import thinned
 from modelship.monitoring.truth import Labelled, read_truth
 from modelship.monitoring.windows import choose_window, parse_time, written
 from modelship.registry.lookup import Lookup
@@ -98,21 +100,22 @@ def monitor(
     log = open_table(source, loaded.directory)
     truth = open_table(settings.truth, loaded.directory) if settings.truth is not None else None
     with workflow.group(f"{log.name}: v{version.number}, {window}"):
-        header = log.columns()
-        if key not in header:
-            raise bad_input(f"has no column `{key}` (`data.key`).", path=log.name)
-        further = slice_columns(loaded, version.holdout, header)
         wanted = Wanted(
             key=key,
-            form=common_form(key, _key_types(key, log, truth)),
+            form="text",
             columns=settings.columns,
             model=loaded.config.registered_name,
             version=version.number,
             window=window,
             now=now,
-            further=further,
         )
-        answers = read_answers(log, wanted)
+        log, whole = thinned(log, wanted)
+        header = log.columns()
+        if key not in header:
+            raise bad_input(f"has no column `{key}` (`data.key`).", did_you_mean(key, header), path=log.name)
+        form = common_form(key, _key_types(key, log, truth))
+        wanted = dataclasses.replace(wanted, form=form, further=slice_columns(loaded, version.holdout, header))
+        answers = read_answers(log, wanted, whole)
         workflow.say(f"{counted(answers.rows, 'prediction')}; performance on {len(answers.narrow):,}, data on {len(answers.wide):,}")
     labelled = _labels(loaded, truth, answers, wanted)
     found = _performance(loaded, allowed, version, labelled, log.name)

@@ -54,7 +54,7 @@ class JsonLines(Spooled):
 
     def _chunks(self) -> Iterator[list[dict[str, Any]]]:
         decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
-        for part in self._parts():
+        for part in self.parts():
             number = 1
             for block in part.blocks():
                 if number == 1:
@@ -66,18 +66,19 @@ class JsonLines(Spooled):
                 yield from (objects[start : start + CHUNK_ROWS] for start in range(0, len(objects), CHUNK_ROWS))
                 number += block.count(b"\n")
 
-    def _parts(self) -> list[_Part]:
+    def parts(self) -> list[Part]:
+        """The files, in the order of their paths. Raises BadInput for a folder that holds others, too."""
         if not self._path.is_dir():
-            return [_Part(self._path, self._name)]
+            return [Part(self._path, self._name)]
         found = sorted(path for path in self._path.rglob("*") if path.is_file())
         for path in found:
             if not path.name.lower().endswith((*SUFFIXES, OPEN_SUFFIX)):
                 other = path.relative_to(self._path).as_posix()[:200]
                 raise bad_input(f"holds `{other}`, which is no file of JSON lines.", "Keep a table's files alone.", path=self._name)
-        return [_Part(path, f"{self._name}/{path.relative_to(self._path).as_posix()}") for path in found]
+        return [Part(path, f"{self._name}/{path.relative_to(self._path).as_posix()}") for path in found]
 
 
-class _Part:
+class Part:
     """One file."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -116,7 +117,7 @@ class _Part:
             raise bad_input(f"has the column `{twice[0][:80]}` more than once.", "Rename one of them.", path=self._name, line=1)
 
     def blocks(self) -> Iterator[bytes]:
-        """Whole lines, many at a time."""
+        """Whole lines, many at a time; what is no whole line at the end of a file that is being written is left out."""
         with self._open() as file:
             rest = file.read(len(_BOM)).removeprefix(_BOM)
             while block := file.read(_BLOCK_BYTES):
