@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -120,25 +121,24 @@ def _loss_told(loss: Loss, beyond: float) -> str:
 def _drift(history: History, rules: Rules, needed: int) -> Trigger:
     """Fires when the newest batches all drifted, unless their own truth shows that the version still keeps what it promised."""
     known = [batch for batch in of_version(history) if batch.drift is not None]
-    newest = known[-needed:]
     row = next((index for index, batch in enumerate(reversed(known)) if not batch.drift), len(known))
     if not row:
         return Trigger("drift", fires=False, told="none in the newest batch" if known else "not measured yet")
-    columns = ", ".join(newest[-1].drifted[:5])
+    columns = ", ".join(known[-1].drifted[:5])
     told = f"in {counted(row, 'batch', 'batches')} in a row, of {needed} that count" + (f": {columns}" if columns else "")
     if row < needed:
         return Trigger("drift", fires=False, told=told)
-    if _keeps_its_promise(history, newest, rules):
-        return Trigger("drift", fires=False, told=f"{told}; performance on them is proven to be within its limits")
+    if _keeps_its_promise(history, known[-row:], rules):
+        return Trigger("drift", fires=False, told=f"{told}; performance on them is within its limits")
     return Trigger("drift", fires=True, told=told)
 
 
 def _keeps_its_promise(history: History, batches: list[Batch], rules: Rules) -> bool:
-    """Whether each metric is proven, on the truth of these very batches, to have lost no more than is allowed."""
+    """Whether each metric is shown, by the truth of these very batches, to have lost no more than is allowed: one look, one-sided."""
     if not history.promises:
         return False
-    within = quantile(rules.confidence, len(history.promises))
     found = [loss_over(promise, batches) for promise in history.promises]
+    within = NormalDist().inv_cdf(rules.confidence)
     return all(loss and loss.rows >= rules.min_rows and loss.interval(within)[1] <= loss.promise.max_loss for loss in found)
 
 
