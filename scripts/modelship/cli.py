@@ -21,6 +21,7 @@ COMMANDS = {
     "deploy": "Let an environment serve a registered version, or go back.",
     "rollback": "Bring the previous good version back.",
     "monitor": "Look at one batch of production: data, drift, performance.",
+    "retrain": "Decide whether the live version is trained again.",
     "deployments": "Print what is live where, and who deployed what.",
     "notify": "Tell people in a chat what came of a run.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",

@@ -19,7 +19,8 @@ from modelship.core.run_directory import digest_folder
 from modelship.core.workflow import read_outputs
 from modelship.deployment.ledger import Action, Entry
 from modelship.deployment.log import Log
-from modelship.monitoring.kept import records
+from modelship.monitoring.kept import recall
+from modelship.monitoring.questions import Recall
 from modelship.registry.runs import ARTIFACTS, TAG_COMMIT, TAG_KEY, TAG_PREDICTIONS
 from modelship.registry.version import TAG_DIGEST
 from tests.production import NOW, Production, logged, people
@@ -51,6 +52,11 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, dict
 
 def record(folder: Path) -> MonitorRecord:
     return msgspec.json.decode((folder / ".modelship/monitor.json").read_bytes(), type=MonitorRecord)
+
+
+def seen(uri: str, name: str) -> tuple[MonitorRecord, ...]:
+    """What the server holds of a model's batches."""
+    return recall(Recall(tracking_uri=uri, name=name)).records
 
 
 ALONE = ("monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), "--version", "7", "--baseline", "release")
@@ -149,7 +155,7 @@ def test_the_live_version_is_found_and_each_batch_kept_once_however_often_it_is_
     found = record(tmp_path)
     assert (found.version, found.environment, found.status) == (2, "production", "warn")
     assert any("does not know: 9 (20 rows)" in notice for notice in found.notices)
-    (kept,) = records(mlflow, "churn-live")
+    (kept,) = seen(mlflow, "churn-live")
     assert kept.batch == found.batch
     # Without environments it is the alias that says which version is live.
     del production.config["deploy"]
@@ -158,7 +164,7 @@ def test_the_live_version_is_found_and_each_batch_kept_once_however_often_it_is_
     code, said, outputs = run(tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), MLFLOW_TRACKING_URI=mlflow)
     assert code == 0, said
     assert outputs["mlflow-url"].startswith(mlflow)
-    assert len(records(mlflow, "churn-live")) == 1
+    assert len(seen(mlflow, "churn-live")) == 1
     code, said, _ = run(
         tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), "--version", "3", MLFLOW_TRACKING_URI=mlflow
     )
@@ -194,3 +200,29 @@ def test_without_a_deployment_there_is_no_live_version(tmp_path: Path, mlflow: s
     production.write()
     code, said, _ = run(tmp_path, "monitor", "--since", "2026-11-02", MLFLOW_TRACKING_URI=mlflow)
     assert (code, "nothing of `churn-idle` is live in production" in said) == (2, True)
+
+
+def test_a_loss_asks_for_one_retrain_however_often_somebody_asks(tmp_path: Path, mlflow: str) -> None:
+    production = Production(tmp_path, noise=4.0)
+    server = Server(mlflow, "churn-lost")
+    server.register(tmp_path / "release/predictions.parquet")
+    production.log = production.log.assign(version=1, model="churn-lost")
+    production.config["data"].pop("reference")
+    production.config["registry"] = {"name": "churn-lost"}
+    production.config["retrain"] = {"cooldown": "14d"}
+    production.write()
+    on_server = {"MLFLOW_TRACKING_URI": mlflow}
+    code, said, _ = run(tmp_path, "retrain", **on_server)
+    assert (code, "nobody has looked" in said) == (2, True)
+    code, said, _ = run(tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), "--version", "1", **on_server)
+    assert code == 1, said
+    tried = run(tmp_path, "retrain", "--now", NOW.isoformat(), "--dry-run", "true", **on_server)
+    assert (tried[0], tried[2]["retrain"], tried[2]["mlflow-url"]) == (0, "true", "")
+    first = run(tmp_path, "retrain", "--now", NOW.isoformat(), **on_server)
+    assert (first[0], first[2]["retrain"], first[2]["in-trouble"], first[2]["version"]) == (0, "true", "true", "1"), first[1]
+    again = run(tmp_path, "retrain", "--now", NOW.isoformat(), **on_server)
+    assert (again[0], again[2]["retrain"], again[2]["in-trouble"]) == (0, "false", "true"), again[1]
+    assert "a retrain was asked for 0 days ago, until 2026-12-23" in again[1]
+    (asked,) = recall(Recall(tracking_uri=mlflow, name="churn-lost")).asked
+    assert asked.at == NOW
+    assert asked.why.startswith("performance: roc_auc ")

@@ -545,6 +545,37 @@ class Monitor(_Section, frozen=True, kw_only=True):
     ) = None
 
 
+class Budget(_Section, frozen=True, kw_only=True):
+    """How often a retrain may be asked for."""
+
+    retrains: Annotated[int, Meta(ge=1, description="How many.")] = 4
+    per: Annotated[Duration, Meta(description="In how long.")] = "90d"
+
+
+class Retrain(_Section, frozen=True, kw_only=True):
+    """When the live version is trained again. What is not named here never asks for it, `performance` and `drift` aside."""
+
+    performance: Annotated[bool, Meta(description="Whether a proven loss beyond `monitor.metrics` asks for it.")] = True
+    drift: Annotated[int, Meta(ge=0, description="In how many batches in a row drift asks for it; 0 for never.")] = 2
+    max_age: Annotated[Duration, Meta(description="How long after training it is asked for, whatever production says.")] | None = None
+    new_rows: (
+        Annotated[
+            Annotated[int, Meta(ge=1)]
+            | Annotated[
+                str, _text(r"[0-9]+([.][0-9]+)?%", "A number of rows, or a share of those that the version learned from (`50%`).")
+            ],
+            Meta(description="How many new rows with truth ask for it."),
+        ]
+        | None
+    ) = None
+    confidence: Annotated[
+        float, Meta(ge=0.5, lt=1, description="How sure it is that half a year of batches without a loss asks for nothing.")
+    ] = 0.95
+    min_rows: Annotated[int, Meta(ge=2, description="With fewer rows whose truth is known a loss is not judged.")] = 500
+    cooldown: Annotated[Duration, Meta(description="How long nothing is asked for after a retrain was.")] = "14d"
+    budget: Annotated[Budget, Meta(description="How often a retrain may be asked for.")] = Budget()
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """A team's `modelship.yaml`. Paths are relative to the file."""
 
@@ -557,6 +588,7 @@ class Config(_Section, frozen=True, kw_only=True):
     registry: Registry = Registry()
     deploy: Deploy = Deploy()
     monitor: Monitor = Monitor()
+    retrain: Retrain = Retrain()
 
     @property
     def registered_name(self) -> str:

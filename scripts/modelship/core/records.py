@@ -675,6 +675,37 @@ class MonitorRecord(Record, frozen=True, kw_only=True, tag="monitor/1"):
     """What was sampled."""
 
 
+class RetrainTrigger(_Part, frozen=True, kw_only=True):
+    """One reason to train again, and whether it holds."""
+
+    trigger: Literal["performance", "drift", "age", "new-rows"]
+    fires: bool
+    told: Text
+    """What was found, in a few words."""
+
+
+class RetrainRecord(Record, frozen=True, kw_only=True, tag="retrain/1"):
+    """Whether the live version is trained again."""
+
+    name: str = ""
+    """Of the registered model."""
+    version: int | None = None
+    retrain: bool = False
+    """Whether to train again now."""
+    in_trouble: bool = False
+    """Whether performance or drift is a reason; age and new rows alone are no trouble."""
+    triggers: tuple[RetrainTrigger, ...] = ()
+    """Those that fire come first."""
+    held_back: Text = ""
+    """Why nothing is asked for although a trigger fires."""
+    not_before: datetime | None = None
+    """When that ends."""
+    batches: int = 0
+    """How many batches of the version were looked at."""
+    newest: datetime | None = None
+    """When the newest of them ended."""
+
+
 AnyRecord = (
     DvcPullRecord
     | ValidateRecord
@@ -686,6 +717,7 @@ AnyRecord = (
     | DeployRecord
     | RollbackRecord
     | MonitorRecord
+    | RetrainRecord
 )
 
 RECORDS: dict[str, type[AnyRecord]] = {
@@ -699,10 +731,11 @@ RECORDS: dict[str, type[AnyRecord]] = {
     "deploy": DeployRecord,
     "rollback": RollbackRecord,
     "monitor": MonitorRecord,
+    "retrain": RetrainRecord,
 }
 """Record types by command, in the order in which the commands run."""
 
-CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor"})
+CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor", "retrain"})
 """Commands whose record a job believes only if it wrote it itself."""
 
 

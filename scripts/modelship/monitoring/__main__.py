@@ -10,7 +10,7 @@ if not __package__:
 from typing import Any
 
 from modelship.core.elsewhere import answer
-from modelship.monitoring.questions import Live, Quality, Question, Remember, Shift
+from modelship.monitoring.questions import Ask, Live, Quality, Question, Recall, Remember, Shift
 
 
 def reply(question: Question) -> Any:
@@ -32,6 +32,14 @@ def reply(question: Question) -> Any:
             from modelship.monitoring.kept import remember
 
             return remember(question)
+        case Recall():
+            from modelship.monitoring.kept import recall
+
+            return recall(question)
+        case Ask():
+            from modelship.monitoring.kept import keep_asked
+
+            return keep_asked(question)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ the first one stays.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ import msgspec
 
 from modelship.core.errors import bad_input
 from modelship.core.records import MonitorRecord
+from modelship.core.scratch import scratch_folder
 from modelship.deployment.ledger import CHAMPION
 from modelship.deployment.log import Log
-from modelship.monitoring.questions import Live, Released, Remember
+from modelship.monitoring.history import Asked
+from modelship.monitoring.questions import Ask, Live, Recall, Recalled, Released, Remember
 from modelship.registry.runs import ARTIFACTS, TAG_KEY, called, experiment_id, find_experiment, finish
 from modelship.registry.server import connect, page, patiently
 from modelship.registry.version import TAG_DATA, find_version
@@ -25,6 +29,11 @@ RECORD = "monitor.json"
 TAG_VERSION = "modelship.version"
 TAG_BATCH = "modelship.batch"
 TAG_STATUS = "modelship.status"
+TAG_ASKED = "modelship.retrain-asked"
+"""When a retrain was asked for, ISO 8601."""
+TAG_WHY = "modelship.retrain-why"
+
+_MOST_WHY = 1_000
 
 
 def find_live(question: Live) -> Released:
@@ -53,28 +62,38 @@ def find_live(question: Live) -> Released:
 
 def remember(question: Remember) -> str:
     """Keep the record; a later look at the same batch takes its place. Returns the address of the run's page, empty for a store."""
-    client = connect(question.tracking_uri)
-    key = hashlib.sha256(f"monitor/1\n{question.name}\n{question.version}\n{question.start}".encode()).hexdigest()
     path = Path(question.record)
     record = msgspec.json.decode(path.read_bytes(), type=MonitorRecord)
+    tags = {TAG_VERSION: str(question.version), TAG_BATCH: question.start, TAG_STATUS: record.status}
+    return _keep(question.tracking_uri, question.name, f"monitor/1\n{question.name}\n{question.version}\n{question.start}", tags, path)
+
+
+def keep_asked(question: Ask) -> str:
+    """Keep that a retrain was asked for; asked again with the same batches known, it was asked for once, when it first was."""
+    tags = {TAG_VERSION: str(question.version), TAG_ASKED: question.asked.at.isoformat(), TAG_WHY: question.asked.why[:_MOST_WHY]}
+    return _keep(question.tracking_uri, question.name, f"retrain/1\n{question.name}\n{question.version}\n{question.newest}", tags)
+
+
+def _keep(tracking_uri: str, name: str, what: str, tags: Mapping[str, str], record: Path | None = None) -> str:
+    """One run of the experiment for `what`, with these tags and the record, whoever else keeps it; returns the address of its page."""
+    client = connect(tracking_uri)
+    key = hashlib.sha256(what.encode()).hexdigest()
 
     def keep() -> str:
-        experiment = experiment_id(client, f"{question.name}.monitoring")
+        experiment = experiment_id(client, f"{name}.monitoring")
         if not _runs(client, experiment, key):
             client.create_run(experiment, tags={TAG_KEY: key})
         first, *others = _runs(client, experiment, key)
         for run in others:
             client.delete_run(run.info.run_id)
         run_id = str(first.info.run_id)
-        client.log_artifact(run_id, str(called(RECORD, path)), ARTIFACTS)
-        finish(
-            client,
-            run_id,
-            {TAG_KEY: key, TAG_VERSION: str(question.version), TAG_BATCH: question.start, TAG_STATUS: record.status},
-        )
-        return page(question.tracking_uri, f"/experiments/{experiment}/runs/{run_id}")
+        if record is not None:
+            client.log_artifact(run_id, str(called(RECORD, record)), ARTIFACTS)
+        if record is not None or first.info.status != "FINISHED":
+            finish(client, run_id, {TAG_KEY: key, **tags})
+        return page(tracking_uri, f"/experiments/{experiment}/runs/{run_id}")
 
-    return patiently(keep, question.tracking_uri)
+    return patiently(keep, tracking_uri)
 
 
 def _runs(client: Any, experiment: str, key: str) -> list[Any]:
@@ -83,28 +102,42 @@ def _runs(client: Any, experiment: str, key: str) -> list[Any]:
     return list(client.search_runs([experiment], f"tags.`{TAG_KEY}` = '{key}'", max_results=100, order_by=order))
 
 
-def records(tracking_uri: str, name: str) -> tuple[MonitorRecord, ...]:
-    """What was seen of the model's batches, the oldest first. Raises InfrastructureError when the server does not answer."""
-    from modelship.core.scratch import scratch_folder
+def recall(question: Recall) -> Recalled:
+    """What was seen of the model's batches and what was asked for. Raises InfrastructureError when the server does not answer."""
+    client = connect(question.tracking_uri)
 
-    client = connect(tracking_uri)
+    def read() -> Recalled:
+        experiment = find_experiment(client, f"{question.name}.monitoring")
+        runs = {} if experiment is None else _finished(client, experiment)
+        records = [_record(client, run) for run in runs.values() if TAG_BATCH in run.data.tags]
+        asked = [
+            Asked(at=datetime.fromisoformat(run.data.tags[TAG_ASKED]), why=run.data.tags.get(TAG_WHY, ""))
+            for run in runs.values()
+            if TAG_ASKED in run.data.tags
+        ]
+        return Recalled(
+            records=tuple(sorted(records, key=lambda record: (str(record.batch.start) if record.batch else "", record.version or 0))),
+            asked=tuple(sorted(asked, key=lambda one: one.at)),
+        )
 
-    def read() -> tuple[MonitorRecord, ...]:
-        experiment = find_experiment(client, f"{name}.monitoring")
-        if experiment is None:
-            return ()
-        found: dict[str, MonitorRecord] = {}
-        token = None
-        while True:
-            runs = client.search_runs([experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token)
-            for run in runs:
-                key = run.data.tags.get(TAG_KEY, "")
-                if key and key not in found and run.info.status == "FINISHED":
-                    path = client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{RECORD}", str(scratch_folder()))
-                    found[key] = msgspec.json.decode(Path(path).read_bytes(), type=MonitorRecord)
-            token = runs.token
-            if not token:
-                break
-        return tuple(sorted(found.values(), key=lambda record: (str(record.batch.start) if record.batch else "", record.version or 0)))
+    return patiently(read, question.tracking_uri)
 
-    return patiently(read, tracking_uri)
+
+def _finished(client: Any, experiment: str) -> dict[str, Any]:
+    """The finished runs by key, of each the oldest."""
+    found: dict[str, Any] = {}
+    token = None
+    while True:
+        runs = client.search_runs([experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token)
+        for run in runs:
+            key = run.data.tags.get(TAG_KEY, "")
+            if key and run.info.status == "FINISHED":
+                found.setdefault(key, run)
+        token = runs.token
+        if not token:
+            return found
+
+
+def _record(client: Any, run: Any) -> MonitorRecord:
+    path = client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{RECORD}", str(scratch_folder()))
+    return msgspec.json.decode(Path(path).read_bytes(), type=MonitorRecord)

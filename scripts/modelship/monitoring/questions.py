@@ -9,7 +9,8 @@ import msgspec
 
 from modelship.core.config import LoadedConfig, load_config
 from modelship.core.elsewhere import ask as ask_elsewhere
-from modelship.core.records import DriftReportRecord, ValidateRecord
+from modelship.core.records import DriftReportRecord, MonitorRecord, ValidateRecord
+from modelship.monitoring.history import Asked
 
 
 class _Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -85,15 +86,44 @@ class Remember(_Question, frozen=True, kw_only=True):
     """Path of the record."""
 
 
-Question = Quality | Shift | Live | Remember
+class Recall(_Question, frozen=True, kw_only=True):
+    """What was seen of the model's batches, and when was a retrain asked for? Answered with what is Recalled."""
+
+    tracking_uri: str
+    name: str
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server holds, oldest first."""
+
+    records: tuple[MonitorRecord, ...]
+    asked: tuple[Asked, ...]
+
+
+class Ask(_Question, frozen=True, kw_only=True):
+    """Keep that a retrain was asked for, once for each version and newest batch. Answered with the address of its page."""
+
+    tracking_uri: str
+    name: str
+    version: int
+    newest: str
+    """When the newest batch ended that the decision knew, ISO 8601."""
+    asked: Asked
+
+
+Question = Quality | Shift | Live | Remember | Recall | Ask
 
 _CAPABILITIES: dict[type[Question], str] = {Quality: "data", Shift: "drift", Live: "registry", Remember: "registry"}
+_CAPABILITIES |= {Recall: "registry", Ask: "registry"}
 _KINDS: dict[type[Question], Any] = {Quality: ValidateRecord, Shift: DriftReportRecord, Live: Released, Remember: str}
+_KINDS |= {Recall: Recalled, Ask: str}
 _WHO: dict[type[Question], str] = {
     Quality: "Great Expectations",
     Shift: "Evidently",
     Live: "the MLflow client",
     Remember: "the MLflow client",
+    Recall: "the MLflow client",
+    Ask: "the MLflow client",
 }
 
 

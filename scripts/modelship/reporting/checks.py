@@ -69,13 +69,14 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     blocked: Check | None = None
     gate = records.get("metric-gate")
     monitored = records.get("monitor")
+    is_of_a_model = monitored is None and records.get("retrain") is None
     # Its parts stand beside it.
     has_parts = isinstance(monitored, MonitorRecord) and any((monitored.quality, monitored.drift, monitored.performance))
     for name in RECORDS:
         record = None if name == "monitor" and has_parts else records.get(name)
         if record is not None and not (blocked and _had_nothing_to_judge(record)):
             check = check_of(name, record)
-        elif monitored is None and (name == "metric-gate" or (name == "train" and _lacks_training(gate, blocked))):
+        elif is_of_a_model and (name == "metric-gate" or (name == "train" and _lacks_training(gate, blocked))):
             check = _absent(name, blocked)
         else:
             continue

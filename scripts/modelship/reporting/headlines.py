@@ -115,6 +115,7 @@ _WITHOUT_VERDICT = {
     "deploy": "the model was not deployed",
     "rollback": "the version before was not brought back",
     "monitor": "production could not be looked at",
+    "retrain": "whether to train again was not decided",
 }
 
 
