@@ -466,7 +466,7 @@ def gate(repository: Repository, candidate: float, event: Event, *, base: str | 
 
 
 def pull(base: str, head: str) -> Event:
-    return Event(name="pull_request", repository="team/m", head=head, base=base, pull_request=7)
+    return Event(name="pull_request", repository="team/m", head=head, base=base, checked_out=head, pull_request=7)
 
 
 def test_a_pull_request_is_judged_by_the_limits_of_its_base(repository: Repository) -> None:
