@@ -14,14 +14,14 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from modelship.core.records import RECORDS
+from modelship.core.records import RECORDS, Approval, Finding, MetricGateRecord
 from modelship.reporting import escape, html, markdown, slack, terminal
 from modelship.reporting.card import Identity, model_card
 from modelship.reporting.checks import Distrusted
 from modelship.reporting.report import Facts, Report, build_report
 from tests import gfm
 from tests.hostile import Forger, names, texts_of
-from tests.unit.test_reporting_scenarios import FACTS, HEAD
+from tests.unit.test_reporting_scenarios import FACTS, HEAD, bad
 
 COMMANDS = ("dvc-pull", "validate", "drift-report", "train", "evaluate", "metric-gate")
 LINKS = {str(url) for url in (FACTS.head_url, FACTS.run_url, FACTS.report_url)}
@@ -53,6 +53,18 @@ def test_the_comment_holds_what_we_wrote_and_text(batch: int) -> None:
         page = gfm.read(comment).root
         folded = sum(not section.page_only for section in report.sections)
         assert [len(list(page.each(tag))) for tag in ("h1", "h2", "details", "summary")] == [0, 1, folded, folded], f"seed {seed}"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b"])
+def test_an_item_of_nothing_makes_no_heading_of_the_line_above(text: str) -> None:
+    records = bad()
+    gate = records["metric-gate"]
+    assert isinstance(gate, MetricGateRecord)
+    asked = (Finding(kind="policy", text=text, needs_approval=True),)
+    approval = Approval(label="modelship-approved", given=False)
+    records = {**records, "metric-gate": msgspec.structs.replace(gate, findings=asked, approval=approval)}
+    page = gfm.read(markdown.render_comment(build_report("flight-delay", records, FACTS))).root
+    assert len(list(page.each("h2"))) == 1
 
 
 def test_ten_thousand_names_are_placed_wherever_a_record_has_text() -> None:

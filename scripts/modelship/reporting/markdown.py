@@ -22,6 +22,7 @@ from modelship.reporting.blocks import (
 from modelship.reporting.checks import Check
 from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Code, Inline, Line, Link, Strong, plain, shorten
+from modelship.reporting.numbers import NOTHING
 from modelship.reporting.report import MAX_OPEN_METRICS, Report, Topic
 
 MAX_BYTES = 60_000
@@ -115,7 +116,8 @@ def _assembled(report: Report, opening: Sequence[str], folded: Sequence[str], le
 
 def _notice(notice: Notice, limits: _Limits) -> str:
     lines = [f"{notice.icon} {_inlines(notice.content, limits.line)}"]
-    lines += [f"- {_inlines(item, limits.line)}" for item in notice.items[: limits.notices]]
+    # An item of nothing would make a heading of the line above it.
+    lines += [f"- {_inlines(item, limits.line).strip() or NOTHING}" for item in notice.items[: limits.notices]]
     if len(notice.items) > limits.notices:
         lines.append(f"- … and {len(notice.items) - limits.notices} more on the report page.")
     return "\n".join(f"> {one}" for one in lines)
