@@ -562,7 +562,7 @@ class Retrain(_Section, frozen=True, kw_only=True):
         Annotated[
             Annotated[int, Meta(ge=1)]
             | Annotated[
-                str, _text(r"[0-9]+([.][0-9]+)?%", "A number of rows, or a share of those that the version learned from (`50%`).")
+                str, _text(r"[1-9][0-9]*([.][0-9]+)?%", "A number of rows, or a share of those that the version learned from (`50%`).")
             ],
             Meta(description="How many new rows with truth ask for it."),
         ]
