@@ -667,7 +667,7 @@ def test_a_record_of_another_commit_is_refused(repository: Repository) -> None:
     base = repository.metrics(0.70, modelship__yaml=CONFIG)
     head = repository.metrics(0.71)
     with pytest.raises(BadInput, match="not of this one"):
-        gate(repository, 0.71, replace(pull(base, head), head="d" * 40))
+        gate(repository, 0.71, replace(pull(base, head), head="d" * 40, checked_out="d" * 40))
 
 
 @pytest.mark.parametrize("candidate", [0.70, 0.69, 0.6899])
