@@ -113,10 +113,22 @@ class Ask(_Question, frozen=True, kw_only=True):
 
 Question = Quality | Shift | Live | Remember | Recall | Ask
 
-_CAPABILITIES: dict[type[Question], str] = {Quality: "data", Shift: "drift", Live: "registry", Remember: "registry"}
-_CAPABILITIES |= {Recall: "registry", Ask: "registry"}
-_KINDS: dict[type[Question], Any] = {Quality: ValidateRecord, Shift: DriftReportRecord, Live: Released, Remember: str}
-_KINDS |= {Recall: Recalled, Ask: str}
+_CAPABILITIES: dict[type[Question], str] = {
+    Quality: "data",
+    Shift: "drift",
+    Live: "registry",
+    Remember: "registry",
+    Recall: "registry",
+    Ask: "registry",
+}
+_KINDS: dict[type[Question], Any] = {
+    Quality: ValidateRecord,
+    Shift: DriftReportRecord,
+    Live: Released,
+    Remember: str,
+    Recall: Recalled,
+    Ask: str,
+}
 _WHO: dict[type[Question], str] = {
     Quality: "Great Expectations",
     Shift: "Evidently",
