@@ -135,7 +135,17 @@ def _second_stage(github: GitHub, head: str) -> list[WorkflowRun]:
         if check.conclusion == "failure" and check.external_id and check.name == check_name(check.external_id)
     ]
     ids = {int(found[1]) for found in (_RUN.search(check.details_url) for check in failed) if found}
-    return [run for run in map(github.workflow_run, sorted(ids)) if run.event == "workflow_run"]
+    return [run for run in (_run(github, number) for number in sorted(ids)) if run and run.event == "workflow_run"]
+
+
+def _run(github: GitHub, number: int) -> WorkflowRun | None:
+    """The run of that number; None where a check leads to none of this repository."""
+    try:
+        return github.workflow_run(number)
+    except RefusedError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _newest(runs: Iterable[WorkflowRun], pull_request: int) -> WorkflowRun | None:
