@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html import unescape as html_text
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from modelship.core.records import (
+    PRODUCTION,
     RECORDS,
     Acceptance,
     Approval,
@@ -425,11 +427,20 @@ def test_a_report_of_nothing_is_a_failure() -> None:
 def test_every_command_that_ends_without_a_verdict_has_a_headline_of_its_own() -> None:
     names, headlines = list(RECORDS), set()
     for place, name in enumerate(names):
-        before = {earlier: RECORDS[earlier](status="pass", summary="all is well") for earlier in names[:place]}
-        report = report_on({**before, name: RECORDS[name](status="error", summary="the disk is full")})
+        records: Records = {earlier: RECORDS[earlier](status="pass", summary="all is well") for earlier in names[:place]}
+        records[name] = RECORDS[name](status="error", summary="the disk is full", started_at="2026-11-27T10:00:00Z")
+        report = build_report("flight-delay", records, dataclasses.replace(FACTS, in_pull_request=False))
         assert report.conclusion == "failure"
         headlines.add(report.headline)
     assert len(headlines) == len(names)
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTION))
+def test_no_record_about_production_stands_in_for_the_gate(name: str) -> None:
+    records: Records = {"train": trained(), name: RECORDS[name](status="pass", summary="all is well")}
+    report = report_on(records)
+    assert report.conclusion == "failure"
+    assert [check.name for check in report.checks] == ["train", "metric-gate"]
 
 
 def test_drift_that_blocks_is_the_headline() -> None:

@@ -23,6 +23,8 @@ MAX_TEXT = 4000
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Moment = Annotated[datetime, Meta(tz=True)]
+"""With its zone, so that any two can be compared."""
 Scalar = str | int | float | bool | None
 
 
@@ -611,8 +613,8 @@ class Measured(_Part, frozen=True, kw_only=True):
 class Batch(_Part, frozen=True, kw_only=True):
     """What a version answered between two moments."""
 
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
     """Exclusive. Both with a time zone."""
     version: int
     rows: int
@@ -632,10 +634,10 @@ class LabelArrival(_Part, frozen=True, kw_only=True):
 
     rows: int
     labelled: int
-    expected_by: datetime | None = None
+    expected_by: Moment | None = None
     """When the truth of the batch's last row should be known; None where the team said nothing of a delay."""
-    first_known: datetime | None = None
-    last_known: datetime | None = None
+    first_known: Moment | None = None
+    last_known: Moment | None = None
     """None without a column that says when truth became known."""
     median_delay: float | None = None
     """Seconds from the prediction until its truth was known, of half of the rows at most."""
@@ -657,7 +659,7 @@ class MonitorRecord(Record, frozen=True, kw_only=True, tag="monitor/1"):
     environment: str = ""
     """Whose live version it is; empty where a version was named."""
     version: int | None = None
-    trained_at: datetime | None = None
+    trained_at: Moment | None = None
     training_rows: int | None = None
     """Of the table that the version learned from."""
     promises: tuple[Promise, ...] = ()
@@ -698,11 +700,11 @@ class RetrainRecord(Record, frozen=True, kw_only=True, tag="retrain/1"):
     """Those that fire come first."""
     held_back: Text = ""
     """Why nothing is asked for although a trigger fires."""
-    not_before: datetime | None = None
+    not_before: Moment | None = None
     """When that ends."""
     batches: int = 0
     """How many batches of the version were looked at."""
-    newest: datetime | None = None
+    newest: Moment | None = None
     """When the newest of them ended."""
 
 
@@ -737,6 +739,9 @@ RECORDS: dict[str, type[AnyRecord]] = {
 
 CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor", "retrain"})
 """Commands whose record a job believes only if it wrote it itself."""
+
+PRODUCTION = frozenset({"monitor", "retrain"})
+"""Commands that look at what is live, so that no pull request has a record of theirs."""
 
 
 def encode(record: AnyRecord) -> bytes:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from modelship import __version__
 from modelship.core.records import (
+    PRODUCTION,
     RECORDS,
     AnyRecord,
     DriftReportRecord,
@@ -100,8 +101,8 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: 
     """The report on `model`. Without any record there is nothing that could pass: that is a failure, too."""
     if not any(records.values()):
         return _nothing_checked(model, facts)
-    # What a pull request's training may have left under that name must not stand in for the gate.
-    known = {name: record for name, record in records.items() if name != "monitor"} if facts.in_pull_request else records
+    # What a pull request's training may have left under such a name must not stand in for the gate.
+    known = {name: record for name, record in records.items() if not (facts.in_pull_request and name in PRODUCTION)}
     records = monitoring.with_parts(known)
     monitored = record_of(records, "monitor", MonitorRecord)
     checks = run_checks(records)
