@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -153,6 +154,7 @@ def names(seed: int) -> Callable[[], str]:
 
 
 _NUMBERS = (0.0, 1.0, -1.0, 0.5, -0.0211, 0.7437, 100.0, 1e-12, -1e300, 1.7e308, 123456.789)
+_TIMES = (datetime.min, datetime(1970, 1, 1), datetime(2026, 11, 27, 9, 30, 0, 5), datetime.max)
 _INTEGERS = (0, 1, 2, 7, -1, 5000, 2**31, 2**63 - 1)
 
 
@@ -220,6 +222,8 @@ class Forger:
                 return self._dice.choice(_INTEGERS)
             case inspect.FloatType():
                 return self._dice.choice(_NUMBERS)
+            case inspect.DateTimeType():
+                return self._dice.choice(_TIMES).replace(tzinfo=UTC)
             case inspect.NoneType():
                 return None
             case inspect.LiteralType(values=values):

@@ -48,7 +48,9 @@ def run(parser: str, cases: int, folder: Path, *, seed: int = 0, first: int = 0,
                 found.slowest, found.peak = max(found.slowest, told["slowest"]), max(found.peak, told["peak"])
         if worker.returncode == 0:
             break
-        at = int((folder / "at").read_text()) if (folder / "at").exists() else first
+        at = int((folder / "at").read_text()) if (folder / "at").exists() else -1
+        if worker.returncode > 0 or at < first:
+            raise RuntimeError(f"the cases of {parser} could not be made:\n{worker.stderr}")
         found.findings[at] = f"the process ended with {worker.returncode}: {worker.stderr[-300:].strip()}"
         first = at + 1
     if found.peak > MEMORY:
