@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 MINUS = "−"
@@ -61,19 +62,22 @@ def all_visible(text: str) -> str:
         return text
     kept: list[str] = []
     marks = 0
-    for character in map(_visible, text):
-        if character:
-            marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+    for shown, is_mark in map(_visible, text):
+        if shown:
+            marks = marks + 1 if is_mark else 0
             if marks <= MOST_MARKS:
-                kept.append(character)
+                kept.append(shown)
     return "".join(kept)
 
 
-def _visible(character: str) -> str:
+@lru_cache(maxsize=8192)
+def _visible(character: str) -> tuple[str, bool]:
+    """What is shown in its place, and whether that is a mark on the character before it."""
     category = unicodedata.category(character)
     if category in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f\x85" or character in _BLANK:
-        return " "
-    return "" if category.startswith("C") or _INVISIBLE.match(character) else character
+        return " ", False
+    is_hidden = category.startswith("C") or _INVISIBLE.match(character)
+    return "" if is_hidden else character, category.startswith("M")
 
 
 def rule(expectation: str) -> str:

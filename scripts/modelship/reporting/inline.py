@@ -46,6 +46,9 @@ _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][A-Za-z0-
 _LEAST_COST = 10
 """What a part counts for in `shorten`, be it ever so short: its markup takes room, too."""
 
+_MOST_PARTS = 401
+"""Of a sentence, so that one of nothing but marks costs no more time than another."""
+
 Inline = str | Code | Strong | Link
 Line = tuple[Inline, ...]
 
@@ -65,9 +68,9 @@ def line(*parts: Inline) -> Line:
 
 
 def prose(text: str) -> Line:
-    """A sentence as commands write them, in which `backticks` mark code."""
+    """A sentence as commands write them, in which `backticks` mark code. One with more of them than anybody writes is text."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:
+    if len(parts) % 2 == 0 or len(parts) > _MOST_PARTS:
         return line(text)
     return line(*(Code(part) if index % 2 else part for index, part in enumerate(parts)))
 
