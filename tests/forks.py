@@ -9,7 +9,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ CANARIES = {
     "MLFLOW_TRACKING_PASSWORD": "canary-of-the-password-4711",
 }
 """Secrets that the judge has, as the workflow gives them to it."""
+_MASK = f"::add-mask::{CANARIES['MODELSHIP_METRIC_GATE_CREDENTIALS'].rpartition('=')[2]}\n"
+"""What the runner is told of the first of them. It shows no such line."""
 
 _run_ids = itertools.count(5001)
 _branches = itertools.count(1)
@@ -209,6 +211,7 @@ class Proposed:
             judged = ("--evidence", str(evidence), "--evidence-digest", digest)
             steps["metric-gate"] = project.run("metric-gate", *common, *judged, MODELSHIP_METRIC_GATE_GITHUB_TOKEN=token)
             steps["comment"] = project.run("comment", *common, MODELSHIP_COMMENT_GITHUB_TOKEN=token)
+        steps = {name: replace(ran, log=ran.log.replace(_MASK, "")) for name, ran in steps.items()}
         written = [f"{ran.log}{ran.outputs}{ran.summary}" for ran in steps.values()]
         written += [
             path.read_text(errors="replace") for path in sorted((project.directory / ".modelship").rglob("*")) if path.is_file()

@@ -119,8 +119,8 @@ def assert_nothing_leaked(proposed: Proposed, answered: Answered) -> None:
     ] == []
     for ran in answered.steps.values():
         assert set(ran.outputs) <= {
-            "pull-request", "head", "evidence-digest", "status", "summary", "record", "run-directory", "baseline", "conclusion",
-            "comment-url", "check-run-url", "report", "model",
+            "pull-request", "head", "evidence-digest", "status", "summary", "record", "record-digest", "run-directory", "baseline",
+            "conclusion", "comment-url", "check-run-url", "report", "model",
         }  # fmt: skip
 
 
