@@ -271,10 +271,13 @@ def _says_more_than_a_schema_can(message: str) -> bool:
     )
 
 
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
+
+
 @settings(max_examples=600)
 @given(documents())
 def test_editors_and_modelship_agree(document: dict[str, Any]) -> None:
-    errors = list(jsonschema.Draft202012Validator(json_schema()).iter_errors(document))
+    errors = list(SCHEMA.iter_errors(document))
     found = outcome(document)
     if isinstance(found, Config):
         assert not errors, errors[0].message
