@@ -481,7 +481,7 @@ def standard_errors_by_bootstrap(names: list[str], paired: Paired, draws: int, s
     return {name: float(np.std(values, ddof=1)) for name, values in changes.items()}
 
 
-DRAWS = 2000
+DRAWS = 1000
 MONTE_CARLO = 1 / math.sqrt(2 * DRAWS)
 """The relative standard error of a standard deviation of that many draws."""
 

@@ -383,7 +383,7 @@ def test_verdicts_do_not_depend_on_the_order_of_rows(seed: int) -> None:
 
 # Calibration.
 
-RUNS = 80
+RUNS = 40
 
 
 def most_alarms(runs: int, share: float = 0.05) -> int:
