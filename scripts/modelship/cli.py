@@ -24,6 +24,7 @@ COMMANDS = {
     "retrain": "Decide whether the live version is trained again.",
     "deployments": "Print what is live where, and who deployed what.",
     "notify": "Tell people in a chat what came of a run.",
+    "openmetrics": "Hand what was found of production to Prometheus.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",
     "pull-request": "All of this in a row, from dvc-pull to comment, in one job or at a terminal.",
     "fork-evidence": "Find the pull request of a fork's finished run, and take over what that left behind.",

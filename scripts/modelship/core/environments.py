@@ -30,6 +30,7 @@ MODULES = {
     "dvc-ssh": ("dvc_ssh",),
     "gate": ("pyarrow",),
     "github": ("github",),
+    "openmetrics": ("prometheus_client",),
     "register": _REGISTER,
     "registry": ("mlflow",),
     "signing": ("model_signing",),

@@ -22,7 +22,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the folder if it is not there. Raises BadInput where the repository has put something else in its place."""
         _make_folder(self.path)
-        _replace(self.path / ".gitignore", b"*\n")
+        replace_file(self.path / ".gitignore", b"*\n")
 
     def record_path(self, command: str) -> Path:
         """Where the record of `command` stands."""
@@ -35,7 +35,7 @@ class RunDirectory:
     def put(self, name: str, content: bytes) -> Path:
         """Write a file whole or not at all; a link in its place is replaced, not followed."""
         self.create()
-        return _replace(self.path / name, content)
+        return replace_file(self.path / name, content)
 
     def read(self, command: str) -> AnyRecord | None:
         """The record of `command`, or None. Raises BadInput for one that is not exactly a record."""
@@ -61,7 +61,7 @@ class RunDirectory:
         """Write a file beside the records, as `files/<name>`, whole or not at all."""
         self.create()
         _make_folder(self.path / "files")
-        return _replace(self.file(name), content)
+        return replace_file(self.file(name), content)
 
     def drop(self, name: str) -> None:
         """Forget an earlier run's attached file; behind a link it is none of ours."""
@@ -150,7 +150,8 @@ def _make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
-def _replace(path: Path, content: bytes) -> Path:
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all; a link in its place is replaced, not followed."""
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     with temporary.open("xb") as file:
         file.write(content)
