@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.programs import program
+
 S3_KEY, S3_SECRET = "test-key", "test-secret"
 
 
@@ -150,3 +152,35 @@ def postgres_server(folder: Path) -> Iterator[str]:
     ask: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     with server(command, url, folder / "postgres.log", lambda: subprocess.run(ask, check=False).returncode == 0):
         yield url
+
+
+@contextmanager
+def pushgateway(folder: Path, web_config: str = "") -> Iterator[str]:
+    """The address of an empty Prometheus Pushgateway; `web_config` says who is let in."""
+    address = f"127.0.0.1:{free_port()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "web.yml").write_text(web_config, encoding="utf-8")
+    command: list[str | Path] = [
+        program("prometheus-pushgateway", "prometheus-pushgateway"),
+        f"--web.listen-address={address}",
+        f"--web.config.file={folder / 'web.yml'}",
+        "--persistence.file=",
+    ]
+    with server(command, f"http://{address}/-/ready", folder / "pushgateway.log"):
+        yield f"http://{address}"
+
+
+@contextmanager
+def prometheus(folder: Path, config: str) -> Iterator[str]:
+    """The address of a Prometheus that follows `config`, with a database of its own."""
+    address = f"127.0.0.1:{free_port()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "prometheus.yml").write_text(config, encoding="utf-8")
+    command: list[str | Path] = [
+        program("prometheus", "prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'database'}",
+        f"--web.listen-address={address}",
+    ]
+    with server(command, f"http://{address}/-/ready", folder / "prometheus.log"):
+        yield f"http://{address}"
