@@ -16,13 +16,14 @@ from modelship.core import workflow
 from modelship.core.config import EnvironmentName, Name
 from modelship.core.environments import need
 from modelship.core.errors import ExitCode, InfrastructureError, bad_input
-from modelship.core.records import RECORDS
 from modelship.core.run_directory import replace_file
 from modelship.core.words import clean
 
 if TYPE_CHECKING:
     from modelship.reporting.openmetrics import Group
 
+_TOLD = ("monitor", "retrain", "deploy", "rollback")
+"""Commands whose records are told of."""
 _TITLE = "modelship openmetrics"
 
 
@@ -47,7 +48,7 @@ def command(
 
 def _tell(space: Workspace, model: str, environment: str, textfile: str, pushgateway: str, strict: bool) -> ExitCode:
     workflow.set_outputs({"pushed": "false"})
-    records = {name: record for name in RECORDS if (record := space.run_directory.read(name)) is not None}
+    records = {name: record for name in _TOLD if (record := space.run_directory.read(name)) is not None}
     need("openmetrics")
     from modelship.reporting.openmetrics import Exposition, groups_of
 
