@@ -39,10 +39,11 @@ def unpacked(package: str) -> Path:
 
 def _downloaded(package: str, folder: Path) -> Path:
     """The package's archive in `folder`: by the lists that the machine has, else by new ones that only this call uses."""
-    lists = folder / "lists"
+    if not shutil.which("apt-get"):
+        raise RuntimeError(f"{package} is not installed, and there is no apt-get to fetch it with.")
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
-    own = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder / 'cache'}", "-o", "Debug::NoLocking=true"]
+    own = ["-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}", "-o", "Debug::NoLocking=true"]
     said = ""
     for commands in ([["download", package]], [[*own, "update"], [*own, "download", package]]):
         for arguments in commands:
@@ -50,4 +51,4 @@ def _downloaded(package: str, folder: Path) -> Path:
             said += done.stdout + done.stderr
         if found := next(folder.glob(f"{package}_*.deb"), None):
             return found
-    raise RuntimeError(f"neither {package} nor its package is at hand: install it, then run the tests again.\n{said[-3000:]}")
+    raise RuntimeError(f"neither {package} nor its package is at hand.\n{said[-3000:]}")
