@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -220,6 +220,7 @@ def test_the_number_of_series_is_bounded_and_what_is_left_out_is_counted() -> No
     assert told == {None, *(f"carrier={number}" for number in range(MOST_SLICES))}
 
 
+@settings(deadline=None)
 @given(names=st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True))
 def test_whatever_a_column_is_called_the_text_can_be_read_and_a_name_is_one_short_line(names: list[str]) -> None:
     record = seen()
