@@ -21,6 +21,7 @@ from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_STYLES = ("colours.css", "report.css", "chart.css")
 _HALF_WIDTH = 45
 """Of a bar's box of 100, less some room for what is drawn at its ends."""
 _CHART_NAME_LIMIT = 40
@@ -42,7 +43,7 @@ class Bar:
 
 def render_page(report: Report) -> str:
     """The whole page, those of other programs folded away in it."""
-    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    style = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)
     return (
         _environment()
         .get_template("report.html.j2")
