@@ -23,6 +23,7 @@ COMMANDS = {
     "monitor": "Look at one batch of production: data, drift, performance.",
     "retrain": "Decide whether the live version is trained again.",
     "deployments": "Print what is live where, and who deployed what.",
+    "history": "Draw what became of the model over time, and a badge with its state.",
     "notify": "Tell people in a chat what came of a run.",
     "openmetrics": "Hand what was found of production to Prometheus.",
     "comment": "Answer the pull request: comment, check run, summary, report page.",

@@ -109,7 +109,9 @@ def recall(question: Recall) -> Recalled:
     def read() -> Recalled:
         experiment = find_experiment(client, f"{question.name}.monitoring")
         runs = {} if experiment is None else _finished(client, experiment)
-        records = [_record(client, run) for run in runs.values() if TAG_BATCH in run.data.tags]
+        looks = sorted((run for run in runs.values() if TAG_BATCH in run.data.tags), key=lambda run: str(run.data.tags[TAG_BATCH]))
+        newest = looks if question.newest is None else looks[max(len(looks) - question.newest, 0) :]
+        records = [_record(client, run) for run in newest]
         asked = [
             Asked(at=datetime.fromisoformat(run.data.tags[TAG_ASKED]), why=run.data.tags.get(TAG_WHY, ""))
             for run in runs.values()
@@ -118,6 +120,7 @@ def recall(question: Recall) -> Recalled:
         return Recalled(
             records=tuple(sorted(records, key=lambda record: (str(record.batch.start) if record.batch else "", record.version or 0))),
             asked=tuple(sorted(asked, key=lambda one: one.at)),
+            older=len(looks) - len(newest),
         )
 
     return patiently(read, question.tracking_uri)

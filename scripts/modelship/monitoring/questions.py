@@ -91,6 +91,8 @@ class Recall(_Question, frozen=True, kw_only=True):
 
     tracking_uri: str
     name: str
+    newest: int | None = None
+    """Of so many batches, the newest; of all without it."""
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,8 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
 
     records: tuple[MonitorRecord, ...]
     asked: tuple[Asked, ...]
+    older: int = 0
+    """How many batches there are before those."""
 
 
 class Ask(_Question, frozen=True, kw_only=True):

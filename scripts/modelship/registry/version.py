@@ -110,7 +110,7 @@ def find_version(client: MlflowClient, name: str, wanted: str) -> RegisteredVers
             return client.get_model_version(name, number[1])
         return client.get_model_version_by_alias(name, wanted)
 
-    found = _present(client, ask) if number or _ALIAS.match(wanted) else None
+    found = present(client, ask) if number or _ALIAS.match(wanted) else None
     if found is None:
         raise bad_input(*_absent(client, name, wanted, is_number=bool(number)))
     return as_registered(found)
@@ -249,7 +249,7 @@ def _compare(path: Path, registered: str, what: str) -> None:
         )
 
 
-def _present(client: MlflowClient, ask: Any) -> Any:
+def present(client: MlflowClient, ask: Any) -> Any:
     """What `ask` returns, or None where MLflow says that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
@@ -266,7 +266,7 @@ def _present(client: MlflowClient, ask: Any) -> Any:
 
 def _absent(client: MlflowClient, name: str, wanted: str, *, is_number: bool) -> tuple[str, str]:
     """Message and remedy for a version that is not there."""
-    model = _present(client, lambda: client.get_registered_model(name))
+    model = present(client, lambda: client.get_registered_model(name))
     if model is None:
         return f"no model is registered as `{name}`.", "Register it with `modelship register`, or mend `registry.name`."
     if is_number:

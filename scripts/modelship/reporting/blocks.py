@@ -11,6 +11,7 @@ from modelship.reporting.chart import ALLOWED, ZERO, Interval, axis_for, draw
 from modelship.reporting.columns import fitted, width
 from modelship.reporting.histogram import Distribution
 from modelship.reporting.inline import Line, line, plain
+from modelship.reporting.time_chart import TimeChart
 
 Light = Literal["pass", "warn", "fail", "none"]
 
@@ -127,7 +128,14 @@ class Distributions:
     drawn: tuple[Distribution, ...]
 
 
-Block = Paragraph | Listing | Table | Log | Chart | Distributions
+@dataclass(frozen=True)
+class Plot:
+    """A picture over time. Where none can be shown, its sentence stands for it."""
+
+    drawn: TimeChart
+
+
+Block = Paragraph | Listing | Table | Log | Chart | Distributions | Plot
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from modelship.deployment.ledger import BEGINNINGS, Action, Entry, State
 from modelship.reporting.blocks import Light, Row, Table
-from modelship.reporting.inline import line
+from modelship.reporting.inline import Link, line
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def live_table(state: State, environment: str | None = None) -> Table:
     return Table(("environment", "serves", "since (UTC)", ""), tuple(rows()))
 
 
-def history_table(deployed: Sequence[Deployed]) -> Table:
-    """Who deployed what where, when and why."""
+def history_table(deployed: Sequence[Deployed], sites: Collection[str] | None = None) -> Table:
+    """Who deployed what where, when and why; where links may lead to `sites`, with the run that did it."""
     lights: dict[str, Light] = {"live": "pass", "rolled back to": "warn", "in progress": "none"}
     rows = tuple(
         Row(
@@ -76,12 +76,13 @@ def history_table(deployed: Sequence[Deployed]) -> Table:
                     known.actor,
                     known.reason,
                 )
-            ),
+            )
+            + (() if sites is None else (Link("run", known.url).only_within(sites),)),
             lights.get(known.outcome, "fail"),
         )
         for known in deployed
     )
-    return Table(("when (UTC)", "environment", "what", "who", "why"), rows)
+    return Table(("when (UTC)", "environment", "what", "who", "why", *(() if sites is None else ("by",))), rows)
 
 
 def _ended(entry: Entry, began: Entry | None) -> str:

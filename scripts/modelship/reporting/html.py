@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from modelship.core.words import clean
-from modelship.reporting.blocks import ICONS, WORDS, Chart, Distributions, Listing, Log, MetricRow, Paragraph, Table
+from modelship.reporting.blocks import ICONS, WORDS, Chart, Distributions, Listing, Log, MetricRow, Paragraph, Plot, Table
 from modelship.reporting.embedded import EmbeddedPage
 from modelship.reporting.escape import clean_log_line
 from modelship.reporting.histogram import Distribution, percent
 from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
+from modelship.reporting.time_chart import draw
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLES = ("colours.css", "report.css", "chart.css")
@@ -117,7 +119,9 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain, columns=columns)
+    environment.filters.update(
+        clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain, columns=columns, plotted=_plotted
+    )
     environment.globals.update(bar_width=_BAR, pair_width=_PAIR, most_drawn=_MOST_DRAWN)
     environment.tests.update(
         code=_is(Code),
@@ -129,6 +133,7 @@ def _environment() -> Environment:
         table=_is(Table),
         chart=_is(Chart),
         distributions=_is(Distributions),
+        plot=_is(Plot),
         log=_is(Log),
     )
     return environment
@@ -136,6 +141,11 @@ def _environment() -> Environment:
 
 def _chart_lines(chart: Chart) -> list[str]:
     return chart.lines(_CHART_NAME_LIMIT, with_numbers=True)
+
+
+def _plotted(plot: Plot) -> Markup:
+    """The picture, which is made of elements and not of text."""
+    return Markup(draw(plot.drawn))
 
 
 def _is(kind: type) -> Any:

@@ -40,6 +40,11 @@ class Link:
         """
         return (self,) if self.is_safe and site_of(self.url) in sites else line(self.text)
 
+    def only_within(self, sites: Collection[str]) -> Line:
+        """This link where it leads to one of the `sites`, else nothing: for one whose text says nothing without its target."""
+        shown = self.within(sites)
+        return shown if shown == (self,) else ()
+
 
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][A-Za-z0-9._~%/?#&=+,;:-]*)?")
 

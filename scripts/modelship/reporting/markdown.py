@@ -16,6 +16,7 @@ from modelship.reporting.blocks import (
     MetricTable,
     Notice,
     Paragraph,
+    Plot,
     Section,
     Table,
 )
@@ -153,6 +154,8 @@ def _block(block: Block, limits: _Limits) -> str:
             return escape.fenced(block.lines(_CHART_NAME_LIMIT))
         case Distributions(drawn):
             return _drawings(drawn, limits)
+        case Plot(drawn):
+            return _inlines((drawn.told,), limits.line)
         case Log(lines):
             return escape.fenced(lines)
 

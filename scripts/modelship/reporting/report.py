@@ -30,8 +30,9 @@ from modelship.reporting.inline import Code, Line, line, prose
 MAX_OPEN_METRICS = 6
 """How many metrics stand outside of the folded parts."""
 
-Topic = Literal["verdict", "release"]
-"""What is told: whether a model may replace another, or what became of a merge. There is one comment on each."""
+Topic = Literal["verdict", "release", "history"]
+"""What is told: whether a model may replace another, what became of a merge, or what became of a model over time. There is one comment
+on each of the first two."""
 
 Conclusion = Literal["success", "failure"]
 
