@@ -20,8 +20,8 @@ from modelship.monitoring.history import Asked
 from modelship.reporting import markdown, terminal
 from modelship.reporting.badge import badge
 from modelship.reporting.html import render_page
-from tests.hostile import ATTACKS
 from tests.histories import END, NOW, WEEK, batch, ledger, looked, past, report, state, version
+from tests.hostile import ATTACKS
 
 replace = msgspec.structs.replace
 LIVE = ledger([(Action.DEPLOY, 7, END - 20 * WEEK, "")])
@@ -134,7 +134,8 @@ def sections(known: Past) -> list[str]:
 def test_a_past_is_told_from_what_is_live_to_each_batch() -> None:
     assert report(past()).title == "flight-delay: v7 is live and in trouble"
     assert sections(past()) == [
-        "Timeline", "Metrics in production", "Drift: in 3 of 26 batches", "Retrain: asked for by drift", "Deployments: 4, and 1 rollback",
+        "Timeline", "Metrics in production", "Drift: in 3 of 26 batches", "Retrain: asked for by drift",
+        "Deployments: 4, and 1 rollback",
         "Versions: 4", "Metrics at release", "Accepted exceptions: 1", "Batches: 26 looks in numbers",
     ]  # fmt: skip
     page = _Page(render_page(report(past())))

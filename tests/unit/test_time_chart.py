@@ -40,14 +40,14 @@ moments = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 30), timezones=st.j
 names = st.sampled_from(ATTACKS) | st.text(max_size=40)
 tones = st.sampled_from(["pass", "warn", "fail", "none", "a", "b"])
 kinds = st.sampled_from(["deployed", "rolled-back", "failed", "asked"])
-points = st.builds(Point, moments, numbers, st.none() | numbers, st.none() | numbers, tones, st.booleans(), names)
+points = st.builds(Point, moments, numbers, st.none() | numbers, st.none() | numbers, tones, st.booleans(), names, names)
 marks = st.builds(Mark, moments, kinds, names, names)
 spans = st.none() | st.tuples(moments, moments).map(lambda both: (min(both), max(both)))
 line_charts = st.builds(
     LineChart,
     names,
     st.lists(st.builds(Series, names, st.lists(points, max_size=5).map(tuple), tones), max_size=3).map(tuple),
-    st.lists(st.builds(Level, moments, moments, numbers, st.none() | numbers, names), max_size=3).map(tuple),
+    st.lists(st.builds(Level, moments, moments, numbers, st.none() | numbers, names, names), max_size=3).map(tuple),
     st.lists(marks, max_size=3).map(tuple),
     spans,
 )

@@ -173,7 +173,7 @@ class _Drawn:
         span = (min([*ends, *(mark.at for lane in lanes for mark in lane.marks)]), max([*ends, self.telling.now]))
         told = f"What was live in {_and(environments) or 'no environment'}, and what was seen: {self._seen()}."
         explained = Paragraph(
-            line("Batches that were looked at are green where nothing was odd, yellow with a warning, red with a no.")
+            line("A look at a batch is low and green where nothing was odd, higher and yellow with a warning, full and red with a no.")
         )
         return Section(line("Timeline"), (Plot(Lanes(told, tuple(lanes), span)), *((explained,) if self.looks else ())))
 
@@ -239,7 +239,7 @@ class _Drawn:
             start, end = _at(known), _at(after) if after else max(self.telling.now, _at(known))
             is_back = known.outcome == "rolled back to"
             told = f"v{known.version} in {environment} from {_moment(start)} to {_moment(end) if after else 'now'}"
-            bars.append(Bar(start, end, "warn" if is_back else "a", f"{'▼' if is_back else ''}v{known.version}", told))
+            bars.append(Bar(start, end, "a", f"{'▼' if is_back else ''}v{known.version}", told))
         return Lane(environment, tuple(bars))
 
     def _marks_of(self, environments: Iterable[str], outcomes: Iterable[str]) -> Iterator[Mark]:
@@ -269,7 +269,7 @@ class _Drawn:
             loss = -promise.max_loss if promise.better == "higher" else promise.max_loss
             shown = decimals_for((promise.value,), promise.max_loss)
             told = f"v{version} promised {number(promise.value, shown)}, {number(promise.value + loss, shown)} is allowed"
-            levels.append(Level(batches[0].start, batches[-1].end, promise.value, promise.value + loss, told))
+            levels.append(Level(batches[0].start, batches[-1].end, promise.value, promise.value + loss, told, f"v{version}"))
         marks = [*self._marks_of((self.environment,), ("live", "rolled back to", "failed")), *_asked(self.past)]
         told = f"{metric} over {counted(len(judged), 'batch', 'batches')}: {_newest(judged)}"
         return LineChart(told, (Series(metric, points),), tuple(levels), tuple(marks), self._span())
@@ -329,7 +329,7 @@ def _release_points(versions: Iterable[Version], metric: str) -> Iterator[Point]
             low, high = verdict.candidate - below, verdict.candidate + above
         tone: Tone = "warn" if version.accepted else LIGHTS[verdict.state]
         told = f"v{version.version} {value_text(verdict.candidate, verdict)}"
-        yield Point(_from_milliseconds(version.created_at), verdict.candidate, low, high, tone, told=told)
+        yield Point(_from_milliseconds(version.created_at), verdict.candidate, low, high, tone, told=told, label=f"v{version.version}")
 
 
 def _asked(past: Past) -> Iterator[Mark]:

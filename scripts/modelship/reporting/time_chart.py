@@ -52,8 +52,9 @@ _NAME_LIMIT, _LABEL_LIMIT, _TOLD_LIMIT = 60, 12, 300
 _LANE_NAME_WIDTH = 20
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SIGNS: dict[str, str] = {"deployed": "▲", "rolled-back": "▼", "failed": "✕", "asked": "↻"}
+_BAR_HEIGHTS: dict[str, float] = {"pass": 6, "none": 6, "warn": 11}
 _SHAPES: dict[str, Shape] = {"pass": "dot", "warn": "square", "fail": "diamond", "none": "dot", "a": "dot", "b": "square"}
-"""So that no colour has to be seen."""
+"""Shapes and heights differ as the colours do, so that no colour has to be seen."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Point:
     is_open: bool = False
     """Whether it is not final: drawn hollow."""
     told: str = ""
+    label: str = ""
+    """Written above it where there is room."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Level:
     value: float
     limit: float | None = None
     told: str = ""
+    label: str = ""
+    """Written at its start."""
 
 
 @dataclass(frozen=True)
@@ -412,6 +417,7 @@ def _lines(chart: LineChart) -> ElementTree.Element | None:
         _joined(canvas, inside, height, one.tone)
         for point in inside:
             _point(canvas, point, height, with_bar=not many)
+        _labels(canvas, inside, height)
     return canvas.root
 
 
@@ -440,6 +446,10 @@ def _level(canvas: _Canvas, level: Level, height: Scale) -> None:
         canvas.add("rect", level.told, x=x1, y=min(y, limit), width=x2 - x1, height=abs(limit - y), class_="allowed")
         canvas.add("line", level.told, x1=x1, x2=x2, y1=limit, y2=limit, class_="limit")
     canvas.add("line", level.told, x1=x1, x2=x2, y1=y, y2=y, class_="promise")
+    if level.label:
+        # On the side where no value should be.
+        edge = y if level.limit is None else height(level.limit)
+        canvas.text(clean(level.label, _LABEL_LIMIT), x1 + 3, edge + 12 if edge >= y else edge - 5, "holds")
 
 
 def _band(canvas: _Canvas, points: Sequence[Point], height: Scale, tone: Tone) -> None:
@@ -477,14 +487,25 @@ def _point(canvas: _Canvas, point: Point, height: Scale, *, with_bar: bool) -> N
     _shape(canvas, group, _SHAPES[point.tone], x, y, size)
 
 
+def _labels(canvas: _Canvas, points: Sequence[Point], height: Scale) -> None:
+    """What stands above points, each where the one before leaves room."""
+    free_from = -math.inf
+    for point in points:
+        x = canvas.x(point.at)
+        if point.label and x >= free_from:
+            top = point.value if point.high is None else max(point.value, point.high)
+            canvas.text(clean(point.label, _LABEL_LIMIT), x, height(top) - 6, "named", point.told)
+            free_from = x + _MARK_ROOM
+
+
 def _shape(canvas: _Canvas, group: ElementTree.Element, shape: Shape, x: float, y: float, size: float) -> None:
     if shape == "dot":
-        canvas.add("circle", parent=group, cx=x, cy=y, r=size)
+        canvas.add("circle", parent=group, cx=x, cy=y, r=size, class_="shape")
     elif shape == "square":
-        canvas.add("rect", parent=group, x=x - size, y=y - size, width=2 * size, height=2 * size)
+        canvas.add("rect", parent=group, x=x - size, y=y - size, width=2 * size, height=2 * size, class_="shape")
     else:
         far = 1.5 * size
-        canvas.add("polygon", parent=group, points=_path([(x, y - far), (x + far, y), (x, y + far), (x - far, y)]))
+        canvas.add("polygon", parent=group, points=_path([(x, y - far), (x + far, y), (x, y + far), (x - far, y)]), class_="shape")
 
 
 def _lanes(chart: Lanes) -> ElementTree.Element | None:
@@ -510,7 +531,8 @@ def _bar(canvas: _Canvas, bar: Bar, top: float) -> None:
     x1, x2 = canvas.x(start), canvas.x(end)
     # One that is short can be seen, and two neighbours can be told apart.
     wide = max(x2 - x1 - 1, 1.5)
-    canvas.add("rect", bar.told, x=x1, y=top + 4, width=wide, height=_LANE - 8, rx=2, class_=f"bar-{bar.tone}")
+    high = _BAR_HEIGHTS.get(bar.tone, _LANE - 8)
+    canvas.add("rect", bar.told, x=x1, y=top + (_LANE - high) / 2, width=wide, height=high, rx=2, class_=f"bar-{bar.tone}")
     label = clean(bar.label, _LABEL_LIMIT)
     if label and wide > 7 * width(label) + 6:
         canvas.text(label, x1 + 6, top + 15.5, f"inside on-{bar.tone}", bar.told)
