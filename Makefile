@@ -73,7 +73,8 @@ mutation: ## Change the verdict code bit by bit, and see whether a test notices;
 docs: ## Write the generated reference pages.
 	$(PY) docs/reference.py
 
-picture: ## Draw the demo's comment as GitHub would show it (needs Chromium).
+picture: ## Draw the demo's comment as GitHub would show it (needs Chromium), and the pictures of a history.
+	$(PY) docs/history_pictures.py
 	$(PY) docs/picture.py build/demo/bad-comment.md docs/images/comment.png
 
 format: ## Format the code.

@@ -92,4 +92,4 @@ def test_what_can_log_in_runs_nothing_that_nobody_has_reviewed(place: str) -> No
             # Credentials of the cloud go to the step that needs them, not to all that come after it.
             logins = [step for step in job["steps"] if "configure-aws-credentials@" in step.get("uses", "")]
             assert [step["with"]["output-env-credentials"] for step in logins] == [False] * len(logins)
-            assert logins
+            assert logins or all(name.startswith("actions/deploy-pages@") for name in used)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from docs.history_pictures import ROOT, pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -256,6 +257,11 @@ def test_hostile_text_stays_text(attack: str) -> None:
     assert set(page.links) <= set(harmless.links)
     markdown.render(report(hostile(attack)))
     terminal.render(report(hostile(attack)))
+
+
+def test_the_guide_shows_what_is_drawn() -> None:
+    for name, content in pictures().items():
+        assert (ROOT / "docs" / "images" / name).read_text(encoding="utf-8") == content, "run `python docs/history_pictures.py`"
 
 
 # Badge ---------------------------------------------------------------------------------------------------------------------------

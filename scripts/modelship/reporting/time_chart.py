@@ -206,6 +206,7 @@ def standalone(chart: TimeChart) -> str:
     style = ElementTree.Element("style")
     style.text = chart_style()
     element.insert(0, style)
+    element.insert(1, ElementTree.Element("rect", {"width": "100%", "height": "100%", "rx": "6", "class": "paper"}))
     return ElementTree.tostring(element, encoding="unicode") + "\n"
 
 
