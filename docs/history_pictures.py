@@ -8,11 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from tests.histories import past, report  # noqa: E402
+
 from modelship.history.health import Health  # noqa: E402 - the packages are found only now
 from modelship.reporting.badge import badge  # noqa: E402
 from modelship.reporting.blocks import Plot  # noqa: E402
 from modelship.reporting.time_chart import LineChart, standalone  # noqa: E402
-from tests.histories import past, report  # noqa: E402
 
 
 def pictures() -> dict[str, str]:

@@ -231,14 +231,26 @@ def test_a_promise_and_its_limit_are_lines_over_their_time() -> None:
 
 def test_what_happened_outside_the_time_that_is_shown_is_not_drawn() -> None:
     marks = (Mark(START - WEEK, "deployed", "v1"), Mark(START, "deployed", "v2"), Mark(START + 50 * WEEK, "failed", "v3"))
-    assert texts(parsed(weeks(10, marks=marks)), "sign") == ["▲v2"]
-
-
-def test_signs_that_stand_close_do_not_write_over_each_other() -> None:
-    marks = tuple(Mark(START + timedelta(hours=hour), "deployed", f"v{hour}", f"v{hour} went live") for hour in range(4))
     drawn = parsed(weeks(10, marks=marks))
-    assert texts(drawn, "sign") == ["▲v0", "▲", "▲", "▲"]
+    assert (texts(drawn, "sign"), texts(drawn, "label")) == (["▲"], ["v2"])
+
+
+def test_signs_that_stand_close_are_not_written_over() -> None:
+    marks = tuple(Mark(START + timedelta(hours=hour), "deployed", f"v{hour}", f"v{hour} went live") for hour in (0, 1, 2, 500))
+    drawn = parsed(weeks(10, marks=marks))
+    assert texts(drawn, "sign") == ["▲"] * 4
+    assert texts(drawn, "label") == ["v2", "v500"]
     assert [sign.findtext("title") for sign in found(drawn, "text", "sign")] == [mark.told for mark in marks]
+
+
+def test_points_and_levels_are_labelled_where_there_is_room() -> None:
+    chart = weeks(
+        40, levels=(Level(START, START + WEEK / 2, 0.75, label="v1"), Level(START + WEEK, START + 30 * WEEK, 0.75, label="v2"))
+    )
+    labelled = tuple(replace(point, label=f"v{index}") for index, point in enumerate(chart.series[0].points))
+    drawn = parsed(replace(chart, series=(Series("a", labelled),)))
+    assert texts(drawn, "holds") == ["v2"]
+    assert texts(drawn, "named") == [f"v{index}" for index in range(0, 40, 2)]
 
 
 def test_where_there_is_nothing_nothing_is_drawn() -> None:

@@ -39,8 +39,10 @@ _PLOT = 190
 _LANE = 22
 _MOST_BARS = 80
 """Points with an error bar each; of more the bars would be one grey area, so that a band is drawn."""
-_MARK_ROOM = 34
-"""Between two labels of marks."""
+_SIGN = 7
+"""From the middle of a sign to its label."""
+_LABEL_ROOM = 34
+"""Between two labels of points."""
 _DATE_ROOM = 62
 """Between two dates on the axis."""
 _SAME, _NOTHING = 1e-9, 1e-100
@@ -370,19 +372,22 @@ def _axis(canvas: _Canvas, left: float) -> None:
 
 
 def _marks(canvas: _Canvas, marks: Sequence[Mark], y: float, *, with_lines: bool) -> None:
-    """Signs with their labels; a label that would stand on the one before it is left to the pointer."""
-    free_from = -math.inf
-    for mark in sorted(marks, key=lambda one: one.at):
-        if not canvas.is_shown(mark.at):
-            continue
+    """Signs, and right of each its label where the next sign leaves room; else it is left to the pointer."""
+    shown = sorted((mark for mark in marks if canvas.is_shown(mark.at)), key=lambda mark: mark.at)
+    ends = [canvas.x(mark.at) - _SIGN for mark in shown[1:]] + [float(WIDTH)]
+    for mark, end in zip(shown, ends, strict=False):
         x = canvas.x(mark.at)
         if with_lines:
             canvas.add("line", mark.told, x1=x, x2=x, y1=y + 5, y2=canvas.bottom, class_=f"mark {mark.kind}")
+        canvas.text(_SIGNS[mark.kind], x, y, f"sign {mark.kind}", mark.told)
         label = clean(mark.label, _LABEL_LIMIT)
-        fits = x >= free_from
-        canvas.text(f"{_SIGNS[mark.kind]}{label if fits else ''}", x, y, f"sign {mark.kind}", mark.told)
-        if fits:
-            free_from = x + (_MARK_ROOM if label else 0)
+        if label and x + _SIGN + _text_room(label) <= end:
+            canvas.text(label, x + _SIGN, y, f"label {mark.kind}", mark.told)
+
+
+def _text_room(text: str) -> float:
+    """About how wide a label is."""
+    return 7.0 * width(text)
 
 
 def _lines(chart: LineChart) -> ElementTree.Element | None:
@@ -447,10 +452,11 @@ def _level(canvas: _Canvas, level: Level, height: Scale) -> None:
         canvas.add("rect", level.told, x=x1, y=min(y, limit), width=x2 - x1, height=abs(limit - y), class_="allowed")
         canvas.add("line", level.told, x1=x1, x2=x2, y1=limit, y2=limit, class_="limit")
     canvas.add("line", level.told, x1=x1, x2=x2, y1=y, y2=y, class_="promise")
-    if level.label:
+    label = clean(level.label, _LABEL_LIMIT)
+    if label and x2 - x1 > _text_room(label):
         # On the side where no value should be.
         edge = y if level.limit is None else height(level.limit)
-        canvas.text(clean(level.label, _LABEL_LIMIT), x1 + 3, edge + 12 if edge >= y else edge - 5, "holds")
+        canvas.text(label, x1 + 3, edge + 12 if edge >= y else edge - 5, "holds")
 
 
 def _band(canvas: _Canvas, points: Sequence[Point], height: Scale, tone: Tone) -> None:
@@ -484,7 +490,7 @@ def _point(canvas: _Canvas, point: Point, height: Scale, *, with_bar: bool) -> N
         left = _number(x - 3)
         path = f"M{_number(x)} {_number(low)}V{_number(high)}M{left} {_number(low)}h6M{left} {_number(high)}h6"
         canvas.add("path", parent=group, d=path, class_="whisker")
-    size = 3.6 if with_bar else 2.6
+    size = 3.6 if with_bar else 2.2
     _shape(canvas, group, _SHAPES[point.tone], x, y, size)
 
 
@@ -496,7 +502,7 @@ def _labels(canvas: _Canvas, points: Sequence[Point], height: Scale) -> None:
         if point.label and x >= free_from:
             top = point.value if point.high is None else max(point.value, point.high)
             canvas.text(clean(point.label, _LABEL_LIMIT), x, height(top) - 6, "named", point.told)
-            free_from = x + _MARK_ROOM
+            free_from = x + _LABEL_ROOM
 
 
 def _shape(canvas: _Canvas, group: ElementTree.Element, shape: Shape, x: float, y: float, size: float) -> None:
@@ -533,9 +539,11 @@ def _bar(canvas: _Canvas, bar: Bar, top: float) -> None:
     # One that is short can be seen, and two neighbours can be told apart.
     wide = max(x2 - x1 - 1, 1.5)
     high = _BAR_HEIGHTS.get(bar.tone, _LANE - 8)
-    canvas.add("rect", bar.told, x=x1, y=top + (_LANE - high) / 2, width=wide, height=high, rx=2, class_=f"bar-{bar.tone}")
+    canvas.add(
+        "rect", bar.told, x=x1, y=top + (_LANE - high) / 2, width=wide, height=high, rx=2 if wide > 8 else 0, class_=f"bar-{bar.tone}"
+    )
     label = clean(bar.label, _LABEL_LIMIT)
-    if label and wide > 7 * width(label) + 6:
+    if label and wide > _text_room(label) + 6:
         canvas.text(label, x1 + 6, top + 15.5, f"inside on-{bar.tone}", bar.told)
 
 
