@@ -64,23 +64,27 @@ class Server:
         config = {"model": name, "deploy": {"environments": {"production": {"target": {"directory": "served"}}}}}
         (folder / "modelship.yaml").write_text(json.dumps(config))
 
-    def register(self, change: float, gate: bytes | None = None, **tags: str) -> int:
+    def register(self, change: float, accepted: str = "", gate: bytes | None = None) -> int:
         """A version, with the record of its gate."""
         run_id = self.client.create_run(self.experiment).info.run_id
         verdict = MetricVerdict(
             metric="roc_auc", state="pass", reason="within the margin", better="higher", baseline=0.74, candidate=0.74 + change,
             change=change, margin=0.005, interval=(change - 0.004, change + 0.004),
         )  # fmt: skip
-        accepted = Acceptance(by="mira", reason="the holdout is odd", url=f"{RUN}#c", commit="0" * 40)
+        acceptance = Acceptance(by="mira", reason="the holdout is odd", url=f"{RUN}#c", commit="0" * 40)
         record = MetricGateRecord(
             status="pass", summary="", baseline=Baseline(kind="champion", label="champion v1"), metrics=(verdict,), confidence=0.95,
-            acceptance=accepted if TAG_ACCEPTED in tags else None,
+            acceptance=acceptance if accepted else None,
         )  # fmt: skip
         path = self.folder / GATE
         path.write_bytes(encode(record) if gate is None else gate)
         self.client.log_artifact(run_id, str(path), ARTIFACTS)
         ours = {TAG_KEY: run_id, TAG_DIGEST: f"sha256:{'0' * 64}", TAG_COMMIT: "0" * 40, TAG_VERDICT: "pass", TAG_RUN_URL: RUN}
-        return int(self.client.create_model_version(self.name, f"runs:/{run_id}/model", run_id, tags={**ours, **tags}).version)
+        return int(
+            self.client.create_model_version(
+                self.name, f"runs:/{run_id}/model", run_id, tags=ours | ({TAG_ACCEPTED: accepted} if accepted else {})
+            ).version
+        )
 
     def bring(self, version: int, action: Action = Action.DEPLOY, reason: str = "") -> None:
         """Deploy a version, or roll back to it."""
@@ -111,7 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> Server:
     """v1 was deployed, then v2, of which a regression had been accepted; that was rolled back."""
     found = Server(mlflow, "flight-delay", tmp_path_factory.mktemp("history"))
     found.register(0.001)
-    found.register(-0.02, **{TAG_ACCEPTED: "mira: the holdout is odd"})
+    found.register(-0.02, accepted="mira: the holdout is odd")
     found.register(0.003, gate=b"{}")
     found.bring(1)
     found.bring(2)

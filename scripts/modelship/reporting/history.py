@@ -24,7 +24,7 @@ from modelship.reporting.deployments import Deployed, history, history_table, li
 from modelship.reporting.inline import Code, Line, Link, line, prose
 from modelship.reporting.numbers import NOTHING, decimals_for, number
 from modelship.reporting.report import Facts, Report
-from modelship.reporting.time_chart import Bar, Lane, Lanes, Level, LineChart, Mark, Point, Series, Tone
+from modelship.reporting.time_chart import Bar, Lane, Lanes, Level, LineChart, Mark, Point, Series, Sign, Tone
 from modelship.reporting.verdicts import LIGHTS, interval_text, value_text, verdict_words
 
 MOST_DEPLOYMENTS = 200
@@ -37,6 +37,7 @@ _LIGHTS: dict[str, Light] = {
     "healthy": "pass", "degraded": "warn", "in trouble": "fail", "rolled back": "warn", "unknown": "none",
 }  # fmt: skip
 _TONES: dict[str, Tone] = {"pass": "pass", "warn": "warn", "fail": "fail", "error": "fail"}
+_SIGNS: dict[str, Sign] = {"live": "deployed", "rolled back to": "rolled-back"}
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _BEFORE = timedelta(days=1)
 _HOW_TO_READ = (
@@ -203,15 +204,15 @@ class _Drawn:
                 often[column] = often.get(column, 0) + 1
         columns = sorted(often, key=lambda column: -often[column])
         named = ", ".join(f"{column} ({often[column]:,})" for column in columns[:5])
-        title = f"Drift: in {len(drifted):,} of {counted(len(measured), 'batch', 'batches')}"
-        told = f"{title[7:].capitalize()} the data drifted as a whole{f'. Most often drifted: {named}' if named else ''}."
+        where = f"in {len(drifted):,} of {counted(len(measured), 'batch', 'batches')}"
+        told = f"The data as a whole drifted {where}{f'. Most often drifted: {named}' if named else ''}."
         lanes = [Lane("the batch", tuple(_drift_bar(batch, "the batch", bool(batch.drift)) for batch in measured))]
         for column in columns[:MOST_COLUMNS]:
             lanes.append(Lane(column, tuple(_drift_bar(batch, column, column in batch.drifted) for batch in measured)))
         more = len(columns) - MOST_COLUMNS
         if more > 0:
             told += f" {counted(more, 'more column')} drifted less often."
-        return Section(line(title), (Plot(Lanes(told, tuple(lanes), self._span())),))
+        return Section(line(f"Drift: {where}"), (Plot(Lanes(told, tuple(lanes), self._span())),))
 
     def at_release(self) -> Section | None:
         """The gated metrics of each version as they were when the gate saw them."""
@@ -245,9 +246,8 @@ class _Drawn:
     def _marks_of(self, environments: Iterable[str], outcomes: Iterable[str]) -> Iterator[Mark]:
         for known in self.deployed:
             if known.environment in environments and known.outcome in outcomes:
-                kind = {"live": "deployed", "rolled back to": "rolled-back"}.get(known.outcome, "failed")
                 told = f"{_moment(_at(known))}: v{known.version} {known.outcome}, {known.environment}. {known.reason}"
-                yield Mark(_at(known), kind, f"v{known.version}", told)  # type: ignore[arg-type]
+                yield Mark(_at(known), _SIGNS.get(known.outcome, "failed"), f"v{known.version}", told)
 
     def _judged(self, metric: str) -> Iterator[_Judged]:
         beyond = NormalDist().inv_cdf((1 + self.telling.confidence) / 2)

@@ -30,6 +30,8 @@ WIDTH = 860
 Tone = Literal["pass", "warn", "fail", "none", "a", "b"]
 """A colour by what it means: the lights of a report, or one of two series that are compared."""
 Shape = Literal["dot", "square", "diamond"]
+Sign = Literal["deployed", "rolled-back", "failed", "asked"]
+"""What happened."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LEFT, _RIGHT = 70, 16
@@ -39,7 +41,7 @@ _PLOT = 190
 _LANE = 22
 _MOST_BARS = 80
 """Points with an error bar each; of more the bars would be one grey area, so that a band is drawn."""
-_SIGN = 7
+_SIGN_ROOM = 7
 """From the middle of a sign to its label."""
 _LABEL_ROOM = 34
 """Between two labels of points."""
@@ -53,7 +55,7 @@ _LONG_NUMBER = 1e7
 _NAME_LIMIT, _LABEL_LIMIT, _TOLD_LIMIT = 60, 12, 300
 _LANE_NAME_WIDTH = 20
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SIGNS: dict[str, str] = {"deployed": "▲", "rolled-back": "▼", "failed": "✕", "asked": "↻"}
+_SIGNS: dict[Sign, str] = {"deployed": "▲", "rolled-back": "▼", "failed": "✕", "asked": "↻"}
 _BAR_HEIGHTS: dict[str, float] = {"pass": 6, "none": 6, "warn": 11}
 _SHAPES: dict[str, Shape] = {"pass": "dot", "warn": "square", "fail": "diamond", "none": "dot", "a": "dot", "b": "square"}
 """Shapes and heights differ as the colours do, so that no colour has to be seen."""
@@ -103,7 +105,7 @@ class Mark:
     """Something that happened: a sign at its moment."""
 
     at: datetime
-    kind: Literal["deployed", "rolled-back", "failed", "asked"]
+    kind: Sign
     label: str = ""
     told: str = ""
 
@@ -374,15 +376,15 @@ def _axis(canvas: _Canvas, left: float) -> None:
 def _marks(canvas: _Canvas, marks: Sequence[Mark], y: float, *, with_lines: bool) -> None:
     """Signs, and right of each its label where the next sign leaves room; else it is left to the pointer."""
     shown = sorted((mark for mark in marks if canvas.is_shown(mark.at)), key=lambda mark: mark.at)
-    ends = [canvas.x(mark.at) - _SIGN for mark in shown[1:]] + [float(WIDTH)]
+    ends = [canvas.x(mark.at) - _SIGN_ROOM for mark in shown[1:]] + [float(WIDTH)]
     for mark, end in zip(shown, ends, strict=False):
         x = canvas.x(mark.at)
         if with_lines:
             canvas.add("line", mark.told, x1=x, x2=x, y1=y + 5, y2=canvas.bottom, class_=f"mark {mark.kind}")
         canvas.text(_SIGNS[mark.kind], x, y, f"sign {mark.kind}", mark.told)
         label = clean(mark.label, _LABEL_LIMIT)
-        if label and x + _SIGN + _text_room(label) <= end:
-            canvas.text(label, x + _SIGN, y, f"label {mark.kind}", mark.told)
+        if label and x + _SIGN_ROOM + _text_room(label) <= end:
+            canvas.text(label, x + _SIGN_ROOM, y, f"label {mark.kind}", mark.told)
 
 
 def _text_room(text: str) -> float:
