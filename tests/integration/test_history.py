@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,9 +13,7 @@ import pytest
 from docs.picture import browse
 from mlflow import MlflowClient
 
-import modelship
 from modelship.core.records import Acceptance, Baseline, MetricGateRecord, MetricVerdict, encode
-from modelship.core.workflow import read_outputs
 from modelship.deployment.ledger import Action, Entry
 from modelship.deployment.log import Log
 from modelship.history.past import Past, Question
@@ -30,6 +25,7 @@ from modelship.registry.runs import ARTIFACTS, TAG_COMMIT, TAG_KEY
 from modelship.registry.version import GATE, TAG_ACCEPTED, TAG_DIGEST, TAG_RUN_URL, TAG_VERDICT
 from modelship.reporting.html import render_page
 from tests.histories import WEEK, batch, looked, past, report
+from tests.integration.test_monitor import run
 from tests.integration.test_report_page import ATTACKS, listening, opened, title
 from tests.unit.test_history import hostile
 
@@ -37,20 +33,9 @@ MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 RUN = "https://github.com/acme/flights/actions/runs/7"
 
 
-def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, dict[str, str]]:
+def draw(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, dict[str, str]]:
     """Exit code, output, and outputs of the command."""
-    outputs = folder / "outputs.txt"
-    outputs.write_text("")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MLFLOW_"))}
-    found = subprocess.run(
-        [sys.executable, "-I", str(Path(modelship.__file__).parent), "history", *arguments],
-        cwd=folder,
-        env={**kept, "GITHUB_OUTPUT": str(outputs), "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.returncode, found.stdout + found.stderr, read_outputs(outputs)
+    return run(folder, "history", *arguments, **variables)
 
 
 class Server:
@@ -150,7 +135,7 @@ def test_the_newest_are_read_where_there_are_too_many(server: Server) -> None:
 
 
 def test_a_page_and_a_badge_are_made_and_told(server: Server) -> None:
-    code, said, outputs = run(server.folder, MLFLOW_TRACKING_URI=server.uri)
+    code, said, outputs = draw(server.folder, MLFLOW_TRACKING_URI=server.uri)
     assert code == 0, said
     assert (outputs["state"], outputs["version"], outputs["folder"]) == ("rolled back", "1", "history")
     page = (server.folder / outputs["page"]).read_text()
@@ -160,13 +145,13 @@ def test_a_page_and_a_badge_are_made_and_told(server: Server) -> None:
     assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")] == ["flight-delay", "v1 live · rolled back"]
     assert "v1 is live again" in (server.folder / "summary.md").read_text()
     later = (datetime.now(UTC) + timedelta(days=90)).isoformat()
-    code, said, outputs = run(server.folder, "--now", later, "--output", "site/flights", MLFLOW_TRACKING_URI=server.uri)
+    code, said, outputs = draw(server.folder, "--now", later, "--output", "site/flights", MLFLOW_TRACKING_URI=server.uri)
     assert (code, outputs["page"]) == (0, "site/flights/index.html"), said
 
 
 def test_a_model_that_is_registered_and_nothing_more_has_a_page(tmp_path: Path, mlflow: str) -> None:
     server = Server(mlflow, "flight-new", tmp_path)
-    code, said, outputs = run(tmp_path, MLFLOW_TRACKING_URI=mlflow)
+    code, said, outputs = draw(tmp_path, MLFLOW_TRACKING_URI=mlflow)
     assert (code, outputs["state"], outputs["version"]) == (0, "unknown", ""), said
     assert "nothing is live yet" in (tmp_path / outputs["page"]).read_text()
     assert server.past() == Past()
@@ -182,12 +167,12 @@ def test_a_model_that_is_registered_and_nothing_more_has_a_page(tmp_path: Path, 
     ],
 )
 def test_what_cannot_be_drawn_is_bad_input(server: Server, arguments: tuple[str, str], told: str) -> None:
-    code, said, outputs = run(server.folder, *arguments, MLFLOW_TRACKING_URI=server.uri)
+    code, said, outputs = draw(server.folder, *arguments, MLFLOW_TRACKING_URI=server.uri)
     assert (code, told in said, outputs) == (2, True, {}), said
 
 
 def test_a_server_that_does_not_answer_is_infrastructure(server: Server) -> None:
-    code, said, _ = run(server.folder, "--tracking-uri", "http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    code, said, _ = draw(server.folder, "--tracking-uri", "http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert code == 3, said
 
 

@@ -47,6 +47,7 @@ def history(entries: Sequence[Entry], state: State, environment: str | None = No
 def live_table(state: State, environment: str | None = None) -> Table:
     """What serves where, since when."""
     champion = state.champion_version()
+    is_busy = any(known.in_progress for known in state.environments.values())
 
     def rows() -> Iterator[Row]:
         for name, known in state.environments.items():
@@ -57,9 +58,9 @@ def live_table(state: State, environment: str | None = None) -> Table:
             light: Light = "warn" if known.in_progress else "pass" if live else "none"
             since = _moment(live.at) if live else ""
             busy = f"v{known.in_progress.version} is being deployed" if known.in_progress else ""
-            yield Row((line(name), line(said), line(since), line(busy)), light)
+            yield Row((line(name), line(said), line(since), *((line(busy),) if is_busy else ())), light)
 
-    return Table(("environment", "serves", "since (UTC)", ""), tuple(rows()))
+    return Table(("environment", "serves", "since (UTC)", *(("",) if is_busy else ())), tuple(rows()))
 
 
 def history_table(deployed: Sequence[Deployed], sites: Collection[str] | None = None) -> Table:
@@ -82,7 +83,7 @@ def history_table(deployed: Sequence[Deployed], sites: Collection[str] | None = 
         )
         for known in deployed
     )
-    return Table(("when (UTC)", "environment", "what", "who", "why", *(() if sites is None else ("by",))), rows)
+    return Table(("when (UTC)", "environment", "what", "who", "why", *(() if sites is None else ("run",))), rows)
 
 
 def _ended(entry: Entry, began: Entry | None) -> str:

@@ -378,7 +378,7 @@ def _versions(past: Past, ledger: Ledger, telling: Telling) -> Section:
     named = list(dict.fromkeys(verdict.metric for version in past.versions for verdict in version.metrics))[:MOST_METRICS]
     serves = {environment: known.live.version for environment, known in ledger.environments.items() if known.live}
     rows = tuple(_version_row(version, named, serves, telling) for version in past.versions)
-    columns = ("version", "registered (UTC)", "commit", "verdict", *(f">{metric}" for metric in named), "serves", "by")
+    columns = ("version", "registered (UTC)", "commit", "verdict", *(f">{metric}" for metric in named), "serves", "run")
     read = "The value on the holdout, and in brackets what the change against the version's baseline may truly be."
     return Section(
         line(f"Versions: {len(past.versions) + past.older_versions:,}"),
