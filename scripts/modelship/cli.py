@@ -22,6 +22,7 @@ COMMANDS = {
     "rollback": "Bring the previous good version back.",
     "monitor": "Look at one batch of production: data, drift, performance.",
     "retrain": "Decide whether the live version is trained again.",
+    "backtest": "Walk through the past: would retraining have helped?",
     "deployments": "Print what is live where, and who deployed what.",
     "history": "Draw what became of the model over time, and a badge with its state.",
     "notify": "Tell people in a chat what came of a run.",

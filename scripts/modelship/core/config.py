@@ -33,6 +33,10 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=1000)]
 Percent = Annotated[str, _text(r"[0-9]+([.][0-9]+)?%", "A number (`0.005`) or a share of the baseline's absolute value (`1%`).")]
 Margin = Annotated[float, Meta(ge=0)] | Percent
 Duration = Annotated[str, _text(r"[1-9][0-9]{0,8}[smhdw]", "Seconds, minutes, hours, days or weeks: `90s`, `60m`, `2h`, `7d`, `2w`.")]
+BatchLength = Annotated[
+    str,
+    _text(r"[1-9][0-9]{0,8}[smhdw]|month", "Seconds, minutes, hours, days or weeks, or the months of the calendar: `7d`, `month`."),
+]
 Milliseconds = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(ms|s)", "Milliseconds or seconds: `50ms`, `2s`.")]
 Size = Annotated[str, _text(r"[0-9]+([.][0-9]+)?(B|kB|MB|GB|KiB|MiB|GiB)", "Bytes with a unit: `500kB`, `50MB`, `1.5GiB`.")]
 Share = Annotated[float, Meta(ge=0, le=1)] | Annotated[str, _text(r"(100|[0-9]{1,2}([.][0-9]+)?)%", "A share: `0.01` or `1%`.")]
@@ -531,7 +535,10 @@ class Monitor(_Section, frozen=True, kw_only=True):
     ) = None
     columns: Annotated[LogColumns, Meta(description="What the columns of these two are called.")] = LogColumns()
     batch: Annotated[
-        Duration, Meta(description="How long one batch is. Batches begin at midnight UTC, those of whole weeks on Mondays.")
+        BatchLength,
+        Meta(
+            description="How long one batch is. Batches begin at midnight UTC, those of whole weeks on Mondays, months on the first."
+        ),
     ] = "7d"
     label_delay: (
         Annotated[Duration, Meta(description="How long after a prediction its truth is usually known; without it, at once.")] | None
@@ -576,6 +583,38 @@ class Retrain(_Section, frozen=True, kw_only=True):
     budget: Annotated[Budget, Meta(description="How often a retrain may be asked for.")] = Budget()
 
 
+class Backtest(_Section, frozen=True, kw_only=True):
+    """What `backtest` walks through, and how it trains at each moment."""
+
+    history: (
+        Annotated[
+            FilePath | TableSource,
+            Meta(
+                description="All rows whose truth is known, with `data.key`, `data.target`, the features, and when each was predicted."
+            ),
+        ]
+        | None
+    ) = None
+    time: Annotated[str, Meta(description="The column that says when a row was to be predicted.")] | None = None
+    run: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="Trains from `data.reference` as it finds it, and writes `train.model`; `train.run` without it.",
+            ),
+        ]
+        | None
+    ) = None
+    holdout: Annotated[
+        int, Meta(ge=1, description="How many of the newest batches are held out of training, to tell what a version promises.")
+    ] = 1
+    files: Annotated[tuple[FilePath, ...], Meta(max_length=100, description="Files that training needs and git does not track.")] = ()
+    every_batch: Annotated[
+        bool, Meta(description="Whether to look as well at what training again after every batch would have done.")
+    ] = False
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """A team's `modelship.yaml`. Paths are relative to the file."""
 
@@ -589,6 +628,7 @@ class Config(_Section, frozen=True, kw_only=True):
     deploy: Deploy = Deploy()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
+    backtest: Backtest = Backtest()
 
     @property
     def registered_name(self) -> str:

@@ -203,6 +203,18 @@ class Git:
             at += size + 1
         return texts
 
+    def tree(self, sha: str) -> str:
+        """The id of all files of a commit together."""
+        return self._must("rev-parse", "--verify", f"{sha}^{{tree}}").decode().strip()
+
+    def copy(self, sha: str, folder: Path) -> Path:
+        """The files of a commit in a new folder, a clone that borrows this repository's objects. Returns `directory` in it."""
+        root = self.root()
+        assert root is not None
+        self._must("clone", "--quiet", "--shared", "--no-checkout", "--", str(root), str(folder))
+        Git(folder)._must("checkout", "--quiet", "--detach", sha)
+        return folder / self.prefix
+
     def is_dirty(self) -> bool:
         """Whether tracked files differ from HEAD."""
         return bool(self._text("status", "--porcelain", "--untracked-files=no"))

@@ -708,6 +708,70 @@ class RetrainRecord(Record, frozen=True, kw_only=True, tag="retrain/1"):
     """When the newest of them ended."""
 
 
+class BacktestValue(_Part, frozen=True, kw_only=True):
+    """A metric on one batch, or by how much it is better than it would have been without retraining (plus is better)."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    """What it may truly be, at `confidence`."""
+
+
+class BacktestStep(_Part, frozen=True, kw_only=True):
+    """A moment at which training was thought of."""
+
+    at: Moment
+    retrain: bool
+    """Whether it was asked for."""
+    told: Text = ""
+    """Why, or why not."""
+    failed: Text = ""
+    """Why training gave no model, so that the version before stayed."""
+
+
+class BacktestBatch(_Part, frozen=True, kw_only=True):
+    """What one way of training would have given in one batch."""
+
+    start: Moment
+    end: Moment
+    """Exclusive."""
+    rows: int
+    """Whose truth is known by now."""
+    trained_at: Moment
+    """When the version was trained that answered."""
+    measured: tuple[BacktestValue, ...] = ()
+    """None where the batch has too few rows for a metric."""
+    gained: tuple[BacktestValue, ...] = ()
+    """Against the version of the start, on the same rows."""
+
+
+class BacktestWay(_Part, frozen=True, kw_only=True):
+    """One way of training, and what would have come of it."""
+
+    way: Literal["once", "rules", "every-batch"]
+    """At the start alone; whenever the rules of `retrain` ask for it; after every batch."""
+    steps: tuple[BacktestStep, ...] = ()
+    batches: tuple[BacktestBatch, ...] = ()
+    gained: tuple[BacktestValue, ...] = ()
+    """Against the version of the start over all batches, each of which weighs as many rows as it has."""
+
+
+class BacktestRecord(Record, frozen=True, kw_only=True, tag="backtest/1"):
+    """What retraining would have done in the past."""
+
+    batch: str = ""
+    """How long a batch is."""
+    command: Text = ""
+    """What trained."""
+    confidence: float | None = None
+    better: dict[str, Literal["higher", "lower"]] = {}
+    """The metrics, the first of which the summary speaks of."""
+    ways: tuple[BacktestWay, ...] = ()
+    page: str = ""
+    """Path of the page in the run directory."""
+
+
 AnyRecord = (
     DvcPullRecord
     | ValidateRecord
@@ -720,6 +784,7 @@ AnyRecord = (
     | RollbackRecord
     | MonitorRecord
     | RetrainRecord
+    | BacktestRecord
 )
 
 RECORDS: dict[str, type[AnyRecord]] = {
@@ -734,14 +799,15 @@ RECORDS: dict[str, type[AnyRecord]] = {
     "rollback": RollbackRecord,
     "monitor": MonitorRecord,
     "retrain": RetrainRecord,
+    "backtest": BacktestRecord,
 }
 """Record types by command, in the order in which the commands run."""
 
-CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor", "retrain"})
+CONCLUSIONS = frozenset({"metric-gate", "register", "deploy", "rollback", "monitor", "retrain", "backtest"})
 """Commands whose record a job believes only if it wrote it itself."""
 
-PRODUCTION = frozenset({"monitor", "retrain"})
-"""Commands that look at what is live, so that no pull request has a record of theirs."""
+PRODUCTION = frozenset({"monitor", "retrain", "backtest"})
+"""Commands that look at production and its past, so that no pull request has a record of theirs."""
 
 
 def encode(record: AnyRecord) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,8 @@ from modelship.core.errors import bad_input
 
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _WEEK = timedelta(weeks=1)
+MONTH = "month"
+"""The batch that is a month of the calendar."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +27,38 @@ class Window:
         return f"{written(self.start)} to {written(self.end)}"
 
 
+def start_of(batch: str, moment: datetime) -> datetime:
+    """When the batch begins that `moment` lies in.
+
+    Batches are counted from midnight UTC, those of whole weeks from a Monday, those of a month from its first day.
+    """
+    if batch == MONTH:
+        return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    length = timedelta(seconds=seconds_of(batch))
+    origin = _MONDAY if length % _WEEK == timedelta() else _MONDAY - timedelta(days=4)
+    return origin + (moment - origin) // length * length
+
+
+def moved(batch: str, moment: datetime, batches: int) -> datetime:
+    """So many batches later, or earlier where there are fewer than none. A day that a month lacks becomes its last one."""
+    if batch != MONTH:
+        return moment + batches * timedelta(seconds=seconds_of(batch))
+    year, month = divmod(12 * moment.year + moment.month - 1 + batches, 12)
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
+
+
 def choose_window(batch: str, since: str | None, until: str | None, now: datetime) -> Window:
     """The stretch from `since` to `until`, either of which is one batch from the other; the newest complete batch without both.
 
-    Batches are counted from midnight UTC, those of whole weeks from a Monday. Raises BadInput for what is no time, for an end that is
-    not after the start, and for one that has not come yet.
+    Raises BadInput for what is no time, for an end that is not after the start, and for one that has not come yet.
     """
-    length = timedelta(seconds=seconds_of(batch))
     start, end = (parse_time(name, text) if text else None for name, text in (("--since", since), ("--until", until)))
     if start is None and end is None:
-        origin = _MONDAY if length % _WEEK == timedelta() else _MONDAY - timedelta(days=4)
-        end = origin + (now - origin) // length * length
+        end = start_of(batch, now)
     if start is None:
         assert end is not None
-        start = end - length
-    end = start + length if end is None else end
+        start = moved(batch, end, -1)
+    end = moved(batch, start, 1) if end is None else end
     if end <= start:
         raise bad_input(f"`--until` ({written(end)}) is not after `--since` ({written(start)}).")
     if end > now:

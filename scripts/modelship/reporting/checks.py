@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from modelship.core.errors import Problem
-from modelship.core.records import RECORDS, AnyRecord, MetricGateRecord, MonitorRecord, Record
+from modelship.core.records import PRODUCTION, RECORDS, AnyRecord, MetricGateRecord, MonitorRecord, Record
 from modelship.core.words import counted
 from modelship.reporting.blocks import Light
 from modelship.reporting.inline import Code, Line, line, prose
@@ -69,7 +69,7 @@ def run_checks(records: Mapping[str, Found]) -> tuple[Check, ...]:
     blocked: Check | None = None
     gate = records.get("metric-gate")
     monitored = records.get("monitor")
-    is_of_a_model = monitored is None and records.get("retrain") is None
+    is_of_a_model = not any(records.get(name) for name in PRODUCTION)
     # Its parts stand beside it.
     has_parts = isinstance(monitored, MonitorRecord) and any((monitored.quality, monitored.drift, monitored.performance))
     for name in RECORDS:

@@ -116,6 +116,7 @@ _WITHOUT_VERDICT = {
     "rollback": "the version before was not brought back",
     "monitor": "production could not be looked at",
     "retrain": "whether to train again was not decided",
+    "backtest": "the past could not be walked through",
 }
 
 

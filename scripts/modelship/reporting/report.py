@@ -11,6 +11,7 @@ from modelship.core.records import (
     PRODUCTION,
     RECORDS,
     AnyRecord,
+    BacktestRecord,
     DriftReportRecord,
     DvcPullRecord,
     EvaluateRecord,
@@ -20,7 +21,7 @@ from modelship.core.records import (
     TrainRecord,
     ValidateRecord,
 )
-from modelship.reporting import drift, gate_sections, monitoring, sections
+from modelship.reporting import backtest, drift, gate_sections, monitoring, sections
 from modelship.reporting.blocks import ICONS, Light, MetricTable, Notice, Section, Table
 from modelship.reporting.checks import Check, Found, first_blocking, record_of, run_checks
 from modelship.reporting.embedded import EmbeddedPage
@@ -193,6 +194,7 @@ def _sections(
         sections.parameters(trained),
         sections.files(pulled, trained),
         sections.packages(trained),
+        *backtest.sections(record_of(records, "backtest", BacktestRecord)),
     )
     return tuple(section for section in candidates if section)
 

@@ -57,7 +57,7 @@ def train(training: Training) -> TrainRecord:
     metrics_path = str(loaded.require("train.metrics"))
     timeout = seconds_of(settings.timeout)
 
-    with _dvc_for(command, directory) as tools:
+    with dvc_for(command, directory) as tools:
         environment = training_environment(training.environ, training.extra_environment, tools)
         team = ask_interpreter(settings.python, directory, environment)
         dirty = training.git.is_dirty()
@@ -211,7 +211,7 @@ def _predictions(directory: Path, name: str | None) -> DataFile | None:
 
 
 @contextmanager
-def _dvc_for(command: str, directory: Path) -> Iterator[Path | None]:
+def dvc_for(command: str, directory: Path) -> Iterator[Path | None]:
     """A folder with a `dvc` command when training asks for DVC and the team has none installed."""
     asks = re.search(r"\bdvc\b", command) is not None or (directory / "dvc.yaml").exists()
     if not asks or shutil.which("dvc"):
