@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 SCRATCH = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export TMPDIR=$$scratch &&
 
-.PHONY: help demo test lint unit integration e2e template chaos fuzz bench calibration mutation docs format locks picture clean
+.PHONY: help demo test lint unit integration e2e template chaos fuzz bench calibration mutation docs format locks picture year clean
 
 help: ## Show what there is to do.
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -63,9 +63,10 @@ bench: ## Time against the obvious alternative; prints ratios.
 	@$(SCRATCH) $(PY) benchmarks/drift.py
 	@$(SCRATCH) $(PY) benchmarks/monitor.py
 
-calibration: ## Simulate how often the gate and the drift report are wrong; half an hour.
+calibration: ## Simulate how often the gate, the drift report and retrains are wrong; an hour.
 	@$(SCRATCH) $(PY) benchmarks/calibration.py
 	@$(SCRATCH) $(PY) benchmarks/drift_alarms.py
+	@$(SCRATCH) $(PY) benchmarks/retrain.py
 
 mutation: ## Change the verdict code bit by bit, and see whether a test notices; an hour.
 	@$(SCRATCH) $(PY) benchmarks/mutation.py
@@ -76,6 +77,9 @@ docs: ## Write the generated reference pages.
 picture: ## Draw the demo's comment as GitHub would show it (needs Chromium), and the pictures of a history.
 	$(PY) docs/history_pictures.py
 	$(PY) docs/picture.py build/demo/bad-comment.md docs/images/comment.png
+
+year: ## Replay the template's year with and without retraining, and draw it.
+	@$(SCRATCH) $(PY) docs/flights_year.py
 
 format: ## Format the code.
 	$(PY) -m ruff format scripts tests docs benchmarks tools

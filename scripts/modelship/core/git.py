@@ -203,9 +203,13 @@ class Git:
             at += size + 1
         return texts
 
-    def tree(self, sha: str) -> str:
-        """The id of all files of a commit together."""
-        return self._must("rev-parse", "--verify", f"{sha}^{{tree}}").decode().strip()
+    def digest(self, sha: str, without: str) -> str:
+        """SHA-256 over all files of a commit but the one at `without` (relative to `directory`)."""
+        import hashlib
+
+        left_out = f"\t{_normal(self.prefix + without)}".encode(errors="surrogateescape")
+        entries = self._must("ls-tree", "-r", "-z", "--full-tree", sha).split(b"\0")
+        return hashlib.sha256(b"\0".join(entry for entry in entries if not entry.endswith(left_out))).hexdigest()
 
     def copy(self, sha: str, folder: Path) -> Path:
         """The files of a commit in a new folder, a clone that borrows this repository's objects. Returns `directory` in it."""

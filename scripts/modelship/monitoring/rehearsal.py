@@ -90,7 +90,8 @@ class Rehearsal:
         self._model = str(loaded.require("train.model", "It is the folder that training writes, and what is scored."))
         self._files = {name: _digest_of(loaded, name) for name in settings.backtest.files}
         self._environment = model_environment(environ)
-        self._commit = git.tree(head)
+        # What the configuration says of training is named beside: a change of the rules is no reason to train again.
+        self._commit = git.digest(head, Path(loaded.document.name).name)
         if not self._team.version:
             message = f"the interpreter `{settings.train.python}` did not answer."
             raise BadInput(loaded.problem(message, "Set `train.python`.", at="train.python"))

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 
 from modelship.core.records import BacktestBatch, BacktestRecord, BacktestStep, BacktestValue, BacktestWay
 from modelship.core.words import counted
-from modelship.reporting.blocks import Block, Chart, ChartRow, Light, Row, Section, Table
+from modelship.reporting.blocks import Block, Chart, ChartRow, Light, Plot, Row, Section, Table
 from modelship.reporting.inline import Line, line, prose
 from modelship.reporting.numbers import NOTHING, decimals_for, number, signed
+from modelship.reporting.time_chart import LineChart, Mark, Point, Series, Tone
 
 WIDTH = 31
 """Columns of a drawing."""
 
 _ONCE, _RULES, _REACH = "○", "●", "─"
+_APART = 0.06
+"""Of a batch: as far are the points of two ways from each other, so that their intervals can be told apart."""
 _NAMES = {"once": "trained once", "rules": "retrained when asked", "every-batch": "retrained every batch"}
 
 
@@ -24,6 +27,17 @@ def sections(record: BacktestRecord | None) -> tuple[Section, ...]:
         return ()
     told = [section for metric in record.better for section in _metric(record, metric)]
     return (*told, *_decisions(record))
+
+
+def headline(record: BacktestRecord) -> str:
+    """Whether retraining would have helped, in a few words."""
+    rules = next((way for way in record.ways if way.way == "rules"), None)
+    if rules is None or not any(step.retrain for step in rules.steps):
+        return "nothing would have asked for a retrain"
+    gained = _of(rules.gained, next(iter(record.better), ""))
+    if gained is None or gained.low <= 0 <= gained.high:
+        return "whether retraining would have helped cannot be told"
+    return "retraining would have helped" if gained.low > 0 else "retraining would have done harm"
 
 
 def _metric(record: BacktestRecord, metric: str) -> Iterable[Section]:
@@ -38,7 +52,7 @@ def _metric(record: BacktestRecord, metric: str) -> Iterable[Section]:
     blocks: list[Block] = [_table(record, metric, decimals)]
     drawing = _chart(once, rules, metric, decimals)
     if drawing:
-        blocks.append(drawing)
+        blocks.append(Plot(picture(record, metric), drawing))
     yield Section(line(title), tuple(blocks), explains=metric == next(iter(record.better)))
 
 
@@ -80,6 +94,38 @@ def _chart(once: BacktestWay, rules: BacktestWay, metric: str, decimals: int) ->
         rows.append(ChartRow(_day(batch.start), draw(ours, theirs, low, high), numbers, _light(_of(after.gained, metric), same=same)))
     legend = f"{_ONCE} {_NAMES['once']}  {_RULES} {_NAMES['rules']}  {number(low, decimals)} to {number(high, decimals)}"
     return Chart(tuple(rows), legend)
+
+
+def picture(record: BacktestRecord, metric: str) -> LineChart:
+    """A metric in each batch by each way of training, and when training was asked for."""
+    tones: dict[str, Tone] = {"once": "a", "rules": "b", "every-batch": "none"}
+    series = tuple(
+        Series(
+            _NAMES[way.way],
+            tuple(_points(way, metric, tones[way.way], 0.5 + _APART * (place - (len(record.ways) - 1) / 2))),
+            tones[way.way],
+        )
+        for place, way in enumerate(record.ways)
+    )
+    steps = [step for way in record.ways if way.way == "rules" for step in way.steps if step.retrain]
+    marks = tuple(
+        Mark(step.at, "failed" if step.failed else "asked", told=f"{_decided(step)}: {step.failed or step.told}") for step in steps
+    )
+    batches = record.ways[0].batches
+    told = f"{metric} in each batch, trained once and retrained when asked"
+    return LineChart(told, series, marks=marks, span=(batches[0].start, batches[-1].end))
+
+
+def _points(way: BacktestWay, metric: str, tone: Tone, share: float) -> Iterable[Point]:
+    """Where the metric is known; each point at such a share of its batch."""
+    for batch in way.batches:
+        found = _of(batch.measured, metric)
+        if found is not None:
+            decimals = decimals_for([found.value])
+            value, low, high = (number(one, decimals) for one in (found.value, found.low, found.high))
+            told = f"{_NAMES[way.way]}, {_name(batch)}: {value} [{low}, {high}]"
+            at = batch.start + (batch.end - batch.start) * share
+            yield Point(at, found.value, found.low, found.high, tone=tone, told=told)
 
 
 def draw(once: BacktestValue, rules: BacktestValue, low: float, high: float) -> str:

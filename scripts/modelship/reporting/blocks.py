@@ -130,9 +130,11 @@ class Distributions:
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture over time. Where none can be shown, its sentence stands for it."""
+    """A picture over time, for the page."""
 
     drawn: TimeChart
+    instead: Chart | None = None
+    """What stands for it where no picture can be shown; without it its sentence does."""
 
 
 Block = Paragraph | Listing | Table | Log | Chart | Distributions | Plot

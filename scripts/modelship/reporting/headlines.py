@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from modelship.core.records import (
+    BacktestRecord,
     DriftReportRecord,
     EvaluateRecord,
     MetricGateRecord,
@@ -15,7 +16,7 @@ from modelship.core.records import (
     ValidateRecord,
 )
 from modelship.core.words import counted
-from modelship.reporting import drift
+from modelship.reporting import backtest, drift
 from modelship.reporting.checks import Check, Found, first_blocking
 from modelship.reporting.inline import Code, Line, Strong, line, prose
 from modelship.reporting.numbers import number, rough, signed
@@ -46,12 +47,17 @@ def headline(checks: tuple[Check, ...], records: Mapping[str, Found]) -> str:
     blocking = first_blocking(checks)
     if blocking is None:
         gate, compared = records.get("metric-gate"), records.get("drift-report")
-        told = _passing_headline(gate) if isinstance(gate, MetricGateRecord) else "every check passes"
+        told = _passing_headline(gate) if isinstance(gate, MetricGateRecord) else _headline_without_gate(records)
         has_drifted = isinstance(compared, DriftReportRecord) and compared.status == "warn"
         # What the gate doubts itself comes first.
         is_clear = not isinstance(gate, MetricGateRecord) or gate.status == "pass"
         return f"{told}, but the data has drifted" if has_drifted and is_clear else told
     return _blocked_headline(blocking, records.get(blocking.name))
+
+
+def _headline_without_gate(records: Mapping[str, Found]) -> str:
+    walked = records.get("backtest")
+    return backtest.headline(walked) if isinstance(walked, BacktestRecord) else "every check passes"
 
 
 def cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> Line:
@@ -186,6 +192,9 @@ def _passing_cause(checks: tuple[Check, ...], records: Mapping[str, Found]) -> L
             told = drift.cause(record)
         why = told or first.sentence
         return line(Strong(f"Passes, with {counted(len(warned), 'warning')}."), " ", *begun(why, record))
+    walked = records.get("backtest")
+    if isinstance(walked, BacktestRecord) and len(checks) == 1:
+        return begun(prose(f"{walked.summary}."), walked)
     proven = _proven_sentence(gate) if isinstance(gate, MetricGateRecord) else ""
     return line(Strong(f"All {len(checks)} checks pass." if len(checks) > 1 else f"The check passes: {checks[0].name}."), proven)
 

@@ -20,13 +20,15 @@ from modelship.reporting.escape import clean_log_line
 from modelship.reporting.histogram import Distribution, percent
 from modelship.reporting.inline import Code, Link, Strong, plain
 from modelship.reporting.report import Report
-from modelship.reporting.time_chart import draw
+from modelship.reporting.time_chart import LineChart, Tone, draw
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLES = ("colours.css", "report.css", "chart.css")
 _HALF_WIDTH = 45
 """Of a bar's box of 100, less some room for what is drawn at its ends."""
 _CHART_NAME_LIMIT = 40
+_TONES: dict[Tone, str] = {"a": "blue dots", "b": "amber squares", "none": "grey dots"}
+"""What lines over time are drawn as."""
 _BAR, _PAIR = 9, 20
 _MOST_DRAWN = 40
 
@@ -120,7 +122,14 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        clean=clean, log_line=clean_log_line, bar=bar, chart_lines=_chart_lines, plain=plain, columns=columns, plotted=_plotted
+        clean=clean,
+        log_line=clean_log_line,
+        bar=bar,
+        chart_lines=_chart_lines,
+        plain=plain,
+        columns=columns,
+        plotted=_plotted,
+        key=_key,
     )
     environment.globals.update(bar_width=_BAR, pair_width=_PAIR, most_drawn=_MOST_DRAWN)
     environment.tests.update(
@@ -146,6 +155,14 @@ def _chart_lines(chart: Chart) -> list[str]:
 def _plotted(plot: Plot) -> Markup:
     """The picture, which is made of elements and not of text."""
     return Markup(draw(plot.drawn))
+
+
+def _key(plot: Plot) -> list[str]:
+    """Which of several series is which."""
+    if not isinstance(plot.drawn, LineChart) or len(plot.drawn.series) < 2:
+        return []
+    asked = ["↻: asked for"] if plot.drawn.marks else []
+    return [f"{_TONES[series.tone]}: {series.name}" for series in plot.drawn.series] + asked
 
 
 def _is(kind: type) -> Any:

@@ -154,8 +154,8 @@ def _block(block: Block, limits: _Limits) -> str:
             return escape.fenced(block.lines(_CHART_NAME_LIMIT))
         case Distributions(drawn):
             return _drawings(drawn, limits)
-        case Plot(drawn):
-            return _inlines((drawn.told,), limits.line)
+        case Plot(drawn, instead):
+            return escape.fenced(instead.lines(_CHART_NAME_LIMIT)) if instead else _inlines((drawn.told,), limits.line)
         case Log(lines):
             return escape.fenced(lines)
 

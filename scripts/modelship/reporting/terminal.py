@@ -109,8 +109,8 @@ def _block(block: Block) -> list[str]:
             return _chart(block)
         case Distributions(drawn):
             return [clean_log_line(one) for one in histogram.lines(drawn, _MAX_DRAWINGS)]
-        case Plot(drawn):
-            return _wrap(drawn.told)
+        case Plot(drawn, instead):
+            return _chart(instead) if instead else _wrap(drawn.told)
         case Log(lines):
             return [f"│ {clean_log_line(line)}" for line in lines]
 
