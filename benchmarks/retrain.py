@@ -1,7 +1,8 @@
 """How often a retrain is asked for without need, and how soon after a real loss: simulated half years, week by week.
 
 `python benchmarks/retrain.py` simulates 200 calm half years, and as many of each kind of trouble, and prints a Markdown table;
-docs/retrain.md explains it. `--histories` says how many. The same seeds give the same figures.
+docs/retrain.md explains it. `--histories` says how many. `--performance` leaves drift and the rules on it out: minutes in place of an
+hour. The same seeds give the same figures.
 """
 
 from __future__ import annotations
@@ -97,14 +98,17 @@ def main() -> int:
     """Simulate and print. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--histories", type=int, default=200, help="half years of each kind (default: 200)")
-    histories = parser.parse_args().histories
-    names = ["Modelship", *(_share_name(share) for share in SHARES)]
+    parser.add_argument("--performance", action="store_true", help="leave drift out")
+    given = parser.parse_args()
+    histories, with_drift = given.histories, not given.performance
+    names = ["Modelship", *(_share_name(share) for share in SHARES)] if with_drift else ["performance alone"]
     print(f"| {histories} half years of each kind | {' | '.join(names)} |\n|---|{'--:|' * len(names)}")
     with ProcessPoolExecutor(os.cpu_count()) as executor:
         for kind, trouble in enumerate(TROUBLES):
-            outcomes = list(
-                executor.map(live, [trouble] * histories, [(SEED, kind, number) for number in range(histories)], chunksize=5)
-            )
+            if trouble.is_shift and not with_drift:
+                continue
+            seeds = [(SEED, kind, number) for number in range(histories)]
+            outcomes = list(executor.map(partial(live, with_drift=with_drift), [trouble] * histories, seeds, chunksize=5))
             for line in _lines(trouble, outcomes, names):
                 print(line, flush=True)
     return 0
@@ -138,12 +142,12 @@ def _share_name(share: float) -> str:
 # One half year.
 
 
-def live(trouble: Trouble, seed: Sequence[int]) -> Outcome:
+def live(trouble: Trouble, seed: Sequence[int], *, with_drift: bool = True) -> Outcome:
     """Simulate half a year and decide after each week, with what was known then."""
     rng = np.random.default_rng(seed)
     began = int(rng.integers(4, 13))
     gap = float(rng.choice(GAPS)) if trouble.is_loss else 0.0
-    reference = _columns(rng, REFERENCE, 0.0)
+    reference = _columns(rng, REFERENCE, 0.0) if with_drift else None
     known = History(version=1, trained_at=RELEASED, promises=_promised(draw_rows(rng, HOLDOUT, 0.0)))
     outcome = Outcome(detectable=_detectable(gap, began) if trouble.is_loss else None)
     plain: dict[str, list[int]] = {_share_name(share): [] for share in SHARES}
@@ -151,8 +155,13 @@ def live(trouble: Trouble, seed: Sequence[int]) -> Outcome:
     for week in range(WEEKS):
         is_on = week >= began
         rows = draw_rows(rng, ROWS, gap if is_on else 0.0)
-        current = _columns(rng, ROWS, SHIFT if is_on and trouble.is_shift else 0.0)
-        drifted, verdict = by_modelship(reference, current, _loaded())
+        drifted: Sequence[bool] = ()
+        by_share: Sequence[bool] = ()
+        verdict = None
+        if reference is not None:
+            current = _columns(rng, ROWS, SHIFT if is_on and trouble.is_shift else 0.0)
+            drifted, verdict = by_modelship(reference, current, _loaded())
+            by_share = by_evidently(reference, current, _loaded())[0]
         start = RELEASED + week * WEEK
         batch = Batch(
             start=start,
@@ -169,13 +178,12 @@ def live(trouble: Trouble, seed: Sequence[int]) -> Outcome:
         if decide(known, RULES, batch.end).retrain:
             ours.append(week)
             known = msgspec.structs.replace(known, asked=(*known.asked, Asked(at=batch.end, why="simulated")))
-        by_share = by_evidently(reference, current, _loaded())[0]
-        for share in SHARES:
+        for share in SHARES if by_share else ():
             asked = plain[_share_name(share)]
             is_cool = not asked or (week - asked[-1]) * WEEK >= RULES.cooldown
             if is_cool and sum(by_share) / len(by_share) >= share:
                 asked.append(week)
-    for name, weeks in {"Modelship": ours, **plain}.items():
+    for name, weeks in {"Modelship" if with_drift else "performance alone": ours, **plain}.items():
         outcome.asked[name] = len(weeks)
         outcome.first[name] = next((week - began for week in weeks if week >= began), None)
     return outcome

@@ -234,6 +234,17 @@ def test_every_labelled_row_is_in_one_batch_and_the_others_are_told_of(tmp_path:
     assert "from the future" in told
 
 
+def test_what_comes_after_the_end_that_was_asked_for_is_nothing_odd(tmp_path: Path) -> None:
+    table = rows(200, 5)
+    table.to_parquet(tmp_path / "history.parquet", index=False)
+    columns = Columns(key="id", target="y", time="at", known_at="known-at")
+    until = START + 2 * WEEK
+    cut_up = cut(open_table("history.parquet", tmp_path), columns, "7d", timedelta(), NEVER, tmp_path, until)
+    assert sum(cut_up.rows) == (table["at"] < until).sum()
+    assert cut_up.windows[-1].end == until
+    assert not cut_up.notices
+
+
 def test_tables_are_written_as_csv_too(tmp_path: Path) -> None:
     table = rows(50, 2)
     table["kind"] = pd.Categorical(np.where(table["x"] > 0, "a", "b"))

@@ -23,7 +23,7 @@ PAGE = "backtest.html"
 @frame.model_option
 @click.option("--history", help="The table of all rows whose truth is known (key `backtest.history`).")
 @click.option("--time", help="Its column that says when a row was to be predicted (key `backtest.time`).")
-@click.option("--run", "run_", metavar="COMMAND", help="What trains (key `backtest.run`).")
+@click.option("--run", "run_", envvar="MODELSHIP_BACKTEST_RUN", metavar="COMMAND", help="What trains (key `backtest.run`).")
 @click.option("--batch", help="How long one batch is, as `7d` or `month` (key `monitor.batch`).")
 @click.option("--label-delay", help="How long truth usually takes, as `14d` (key `monitor.label-delay`).")
 @click.option("--every-batch", type=bool, help="Whether to train after every batch as well, to compare (key `backtest.every-batch`).")

@@ -123,12 +123,9 @@ def _past(loaded: LoadedConfig, asked: Asked, now: datetime) -> Past:
     )
     table = open_table(source, loaded.directory)
     delay = timedelta(seconds=seconds_of(settings.monitor.label_delay)) if settings.monitor.label_delay else timedelta()
-    end = min(now, parse_time("--until", asked.until) - timedelta(microseconds=1)) if asked.until else now
+    until = parse_time("--until", asked.until) if asked.until else None
     with workflow.group(f"history: {table.name}"):
-        past = cut(table, columns, settings.monitor.batch, delay, end, scratch_folder())
-        if asked.until:
-            past = replace(past, notices=tuple(notice for notice in past.notices if "from the future" not in notice))
-    return past
+        return cut(table, columns, settings.monitor.batch, delay, now, scratch_folder(), until)
 
 
 def _first(timeline: Timeline, since: str | None, name: str) -> int:
@@ -194,12 +191,13 @@ class _World:
         if moment in self.failures:
             return Failed(str(self.failures[moment]))
         at = self.timeline.at(moment)
-        rows: dict[str, int] = {}
+        training_rows = 0
         held = self._folder / f"held-{moment}{self._suffix}"
 
         def write(reference: Path, current: Path) -> None:
-            rows["train"] = self.past.write(reference, self.timeline.learnt(moment), at)
-            rows["hold"] = self.past.write(current, self.timeline.held_out(moment), at)
+            nonlocal training_rows
+            training_rows = self.past.write(reference, self.timeline.learnt(moment), at)
+            self.past.write(current, self.timeline.held_out(moment), at)
             for role, path in (("train on", reference), ("hold out", current)):
                 if not path.exists():
                     raise bad_input(f"at {written(at)} there is no row with known truth to {role}.", "Begin later: `--since`.")
@@ -220,7 +218,7 @@ class _World:
         finally:
             held.unlink(missing_ok=True)
         self._models[moment], self._held[moment] = found, predictions
-        self._versions[moment] = Version(moment, rows["train"], promises)
+        self._versions[moment] = Version(moment, training_rows, promises)
         return self._versions[moment]
 
     def look(self, version: Version, batch: int, moment: int) -> Batch:
@@ -385,12 +383,12 @@ def _told(world: _World, walked: Walked, once: Walked, timeline: Timeline) -> Ba
     confidence = world.loaded.config.gate.confidence
     first = once.versions[0].moment
     batches: list[BacktestBatch] = []
-    differences: dict[str, list[tuple[int, Comparison]]] = {name: [] for name in world.allowed.measures}
+    differences: dict[str, list[Comparison]] = {name: [] for name in world.allowed.measures}
     for number, (version, before) in enumerate(zip(walked.versions, once.versions, strict=True), start=first):
         window = timeline.windows[number]
         compared = world.compared(version, before, number) if walked is not once else {}
         for name, comparison in compared.items():
-            differences[name].append((comparison.rows, comparison))
+            differences[name].append(comparison)
         batches.append(
             BacktestBatch(
                 start=window.start,
@@ -424,11 +422,11 @@ def _values(paired: Paired | None, allowed: Losses, confidence: float) -> tuple[
     return tuple(found)
 
 
-def _pooled(metric: str, found: Sequence[tuple[int, Comparison]], confidence: float) -> BacktestValue:
+def _pooled(metric: str, found: Sequence[Comparison], confidence: float) -> BacktestValue:
     """The mean change, each batch weighing as many rows as it has. Batches are independent, so that squares of errors add up."""
-    rows = sum(count for count, _ in found)
-    change = math.fsum(count * one.change for count, one in found) / rows
-    error = math.hypot(*(count * one.widened_error for count, one in found)) / rows
+    rows = sum(one.rows for one in found)
+    change = math.fsum(one.rows * one.change for one in found) / rows
+    error = math.hypot(*(one.rows * one.widened_error for one in found)) / rows
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return _value(metric, change, (change - half, change + half))
 

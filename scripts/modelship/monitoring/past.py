@@ -22,13 +22,15 @@ from modelship.data.tables.reader import BATCH_ROWS, TableReader
 from modelship.monitoring.answers import microseconds
 from modelship.monitoring.windows import Window, moved, start_of
 
-MOST_BATCHES = 1_000
+MOST_BATCHES = 500
+"""Each is a file, and all are open while a history is cut."""
 
 WRITTEN = (".parquet", ".pq", ".csv")
 """What tables are written as."""
 
 _KNOWN = "modelship:known"
 """In the files of batches: when the truth of a row became known, in microseconds since 1970."""
+_INSTANT = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -84,8 +86,16 @@ class Past:
         return self.folder / f"{batch}.parquet"
 
 
-def cut(table: TableReader, columns: Columns, batch: str, delay: timedelta, now: datetime, folder: Path) -> Past:
-    """Cut a history into batches, files in `folder`. Rows without a time, without truth, or from after `now` are left out.
+def cut(
+    table: TableReader,
+    columns: Columns,
+    batch: str,
+    delay: timedelta,
+    now: datetime,
+    folder: Path,
+    until: datetime | None = None,
+) -> Past:
+    """Cut a history, up to `until`, into batches, files in `folder`. Rows without a time or truth, or from after `now`, are left out.
 
     Raises BadInput for a table that cannot be read, lacks a column, or has more than MOST_BATCHES batches.
     """
@@ -93,7 +103,8 @@ def cut(table: TableReader, columns: Columns, batch: str, delay: timedelta, now:
     for name, key in ((columns.time, "backtest.time"), (columns.key, "data.key"), (columns.target, "data.target")):
         if name not in header:
             raise bad_input(f"has no column `{brief(name, 80)}` (`{key}`).", did_you_mean(name, header), path=table.name)
-    first, last = _ends(table, columns.time, now)
+    latest = min(now, until - _INSTANT) if until else now
+    first, last = _ends(table, columns.time, latest)
     windows = _windows(batch, first, last, table.name)
     edges = np.array([microsecond(window.start) for window in windows] + [microsecond(windows[-1].end)])
     known_at = columns.known_at if columns.known_at in header else None
@@ -105,10 +116,9 @@ def cut(table: TableReader, columns: Columns, batch: str, delay: timedelta, now:
             times = _times(piece, columns.time, table.name)
             at = pc.fill_null(times, np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
             undated += times.null_count
-            is_ahead = at > microsecond(now)
-            ahead += int(np.count_nonzero(is_ahead))
+            ahead += int(np.count_nonzero(at > microsecond(now)))
             has_truth = _has_truth(piece.column(columns.target))
-            inside = (at >= edges[0]) & ~is_ahead
+            inside = (at >= edges[0]) & (at <= microsecond(latest))
             unlabelled += int(np.count_nonzero(inside & ~has_truth))
             kept = np.flatnonzero(inside & has_truth)
             if not len(kept):
@@ -149,12 +159,12 @@ def microsecond(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _ends(table: TableReader, time: str, now: datetime) -> tuple[datetime, datetime]:
-    """The first and the last time up to now."""
+def _ends(table: TableReader, time: str, latest: datetime) -> tuple[datetime, datetime]:
+    """The first and the last time up to `latest`."""
     ends: list[int] = []
     for piece in table.batches([time]):
         times = _times(piece, time, table.name)
-        known = times.filter(pc.less_equal(times, microsecond(now)))
+        known = times.filter(pc.less_equal(times, microsecond(latest)))
         if len(known) > known.null_count:
             found = pc.min_max(known).as_py()
             ends = [min([*ends, found["min"]]), max([*ends, found["max"]])]

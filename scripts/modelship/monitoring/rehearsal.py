@@ -239,8 +239,9 @@ class Rehearsal:
     def _inside(self, place: Path, name: str, key: str) -> Path:
         """A path of the configuration in the copy. Raises BadInput for one that leads out of it: there lie the team's own files."""
         root = Path(os.path.normpath(place / os.path.relpath(".", self._git.prefix or "."))).resolve()
-        path = place / name
-        if not (path.parent.resolve() / path.name).is_relative_to(root):
+        path = Path(os.path.normpath(place / name))
+        real = path.parent.resolve() / path.name
+        if real == root or not real.is_relative_to(root):
             raise BadInput(
                 self._loaded.problem(f"`{key}` is `{name}`, which lies outside of the repository.", "Name a path in it.", at=key)
             )
