@@ -160,10 +160,12 @@ class FrontDoor:
         elif path == "/user" and token in self.installation_tokens:
             # GITHUB_TOKEN is nobody's: GitHub refuses to say whose it is.
             status, answered, answer = _refusal(403, "Resource not accessible by integration")
+        elif self._may_not_write_issues(method, path, token):
+            status, answered, answer = _refusal(403, "Resource not accessible by integration")
         elif refusal := self._too_much(method, path, body) or self._immutable(method, path, headers):
             status, answered, answer = _refusal(422, refusal)
         else:
-            ours = self._workflow_runs(method, target, token) or self._pulls_of_commit(method, path, headers, token)
+            ours = self._workflow_runs(method, target, token, body) or self._pulls_of_commit(method, path, headers, token)
             status, answered, answer = ours or self._ask_upstream(method, target, headers, body)
             if status == 200:
                 self._note_labels(method, path, headers if human else None, body)
@@ -228,7 +230,13 @@ class FrontDoor:
         finally:
             upstream.close()
 
-    def _workflow_runs(self, method: str, target: str, token: str) -> tuple[int, list[tuple[str, str]], bytes] | None:
+    def _actor(self, token: str) -> str:
+        """The login of who shows this token."""
+        if token in self.installation_tokens:
+            return "github-actions[bot]"
+        return str(json.loads(self._ask_upstream("GET", "/user", {"Authorization": f"Bearer {token}"}, b"")[2])["login"])
+
+    def _workflow_runs(self, method: str, target: str, token: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
         """The emulator keeps runs of its own, apart from those of act. None for a path that is not about runs."""
         url = urlsplit(target)
         found = re.fullmatch(r"/repos/[^/]+/[^/]+/actions/(.+)", url.path)
@@ -241,8 +249,9 @@ class FrontDoor:
         kept = re.fullmatch(r"artifacts/(\d+)/zip", found[1])
         if kept and method == "GET" and self.workflow_runs.archive(int(kept[1])) is not None:
             return 302, [("Location", f"{self.url}/_storage/{kept[1]}.zip")], b""
-        status, content = self.workflow_runs.answer(method, unquote(found[1]), query)
-        return _json(status, content)
+        asked = json.loads(body) if body else {}
+        status, content = self.workflow_runs.answer(method, unquote(found[1]), query, asked, self._actor(token))
+        return (status, [], b"") if status == 204 else _json(status, content)
 
     def _pulls_of_commit(
         self, method: str, path: str, headers: dict[str, str], token: str
@@ -259,6 +268,12 @@ class FrontDoor:
                 one = f"{found[1]}/pulls/{number}"
                 pulls.append(json.loads(self._correct(one, "", self._ask_upstream("GET", one, headers, b"")[2])))
         return _json(200, pulls)
+
+    def _may_not_write_issues(self, method: str, path: str, token: str) -> bool:
+        """Whether an app's token lacks the right to open or change an issue, which the emulator does not ask for."""
+        if not re.fullmatch(r"/repos/[^/]+/[^/]+/issues(/\d+)?", path) or method not in ("POST", "PATCH"):
+            return False
+        return token in self.installation_tokens and self.installation_tokens[token].get("issues") != "write"
 
     def _note_labels(self, method: str, path: str, person: dict[str, str] | None, body: bytes) -> None:
         """Keep who set and took off labels: the emulator tells it of issues alone. `person` are the headers of a person's request."""
@@ -298,7 +313,7 @@ class FrontDoor:
 
     def _too_much(self, method: str, path: str, body: bytes) -> str | None:
         """Return why GitHub would not accept a comment or check run that the emulator takes."""
-        if method not in ("POST", "PATCH") or not re.search(r"/comments(/\d+)?$|/check-runs(/\d+)?$", path):
+        if method not in ("POST", "PATCH") or not re.search(r"/comments(/\d+)?$|/issues(/\d+)?$|/check-runs(/\d+)?$", path):
             return None
         content = json.loads(body)
         if "/check-runs" in path:

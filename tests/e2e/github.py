@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from .front_door import FrontDoor, PullRequestFacts
-from .git import Repository, git
+from .git import GitError, Repository, git
 from .processes import Server, answers, free_port
 
 #: The account that owns the repository, and the people. `GITHUB_TOKEN` acts as the app, as on GitHub.
@@ -53,6 +53,17 @@ class Comment:
     body: str
     created_at: str
     updated_at: str
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One issue; `state` is `open` or `closed`."""
+
+    number: int
+    author: str
+    title: str
+    body: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,7 @@ class GitHub:
         """Name the git repository that the API speaks of."""
         self._git = repository
         repository.on_propose = self.learn
+        self.door.workflow_runs.find = self._workflow
 
     def pushed(self, branch: str, sha: str) -> None:
         """Tell the API of a push: it gets the new commits with all their files, so that every SHA is the same as in git."""
@@ -270,6 +282,11 @@ class GitHub:
         """Return all comments of a pull request, oldest first."""
         return [_comment(found) for found in self._pages(f"/repos/{self.repository}/issues/{number}/comments")]
 
+    def issues(self) -> list[Issue]:
+        """Return all issues, open and closed, oldest first."""
+        found = self._pages(f"/repos/{self.repository}/issues", "state=all&sort=created&direction=asc&")
+        return [Issue(int(one["number"]), one["user"]["login"], one["title"], one["body"] or "", one["state"]) for one in found]
+
     def check_runs(self, sha: str) -> list[CheckRun]:
         """Return all check runs of a commit, the newest first; those that a later one of the same name hides are listed too."""
         answer = self.call("GET", f"/repos/{self.repository}/commits/{sha}/check-runs?filter=all")
@@ -348,14 +365,21 @@ class GitHub:
         ]
         return PullRequestFacts(head, files, STRANGER if pull.fork else "")
 
+    def _workflow(self, file: str, branch: str) -> tuple[str, str] | None:
+        assert self._git is not None
+        try:
+            return self._git.read(f".github/workflows/{file}", branch), self._git.tip(branch)
+        except GitError:
+            return None
+
     def _has_commit(self, repository: str, sha: str) -> bool:
         if self._git is None or repository != self.repository:
             return False
         return self._git.has_commit(sha)
 
-    def _pages(self, path: str) -> list[dict[str, Any]]:
+    def _pages(self, path: str, query: str = "") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        while page := self.call("GET", f"{path}?per_page=100&page={len(found) // 100 + 1}"):
+        while page := self.call("GET", f"{path}?{query}per_page=100&page={len(found) // 100 + 1}"):
             found += page
             if len(page) < 100:
                 break

@@ -16,6 +16,7 @@ from modelship.github.client import CheckResult, Connection, GitHub
 from modelship.github.consent import Matter, find_consent
 from modelship.github.rerun import Judging, judge_again
 from tests.commenting import REPOSITORY, Team
+from tests.e2e.github import BOT
 from tests.openapi import Description
 from tests.project import ROOT
 from tests.unit.test_reporting_scenarios import bad, good
@@ -43,6 +44,12 @@ CALLS: Mapping[str, Callable[[GitHub], object]] = {
     "all_check_runs": lambda github: list(github.all_check_runs(SHA)),
     "workflow_run": lambda github: github.workflow_run(10),
     "rerun": lambda github: github.rerun(10),
+    "default_branch": lambda github: github.default_branch(),
+    "dispatch": lambda github: github.dispatch("release.yml", "main", {"reason": "drift"}),
+    "dispatched_runs": lambda github: list(github.dispatched_runs("release.yml", "2000-01-01T00:00:00Z")),
+    "issues": lambda github: list(github.issues("github-actions[bot]")),
+    "create_issue": lambda github: github.create_issue("t", "x"),
+    "edit_issue": lambda github: github.edit_issue(7, "t", "x", is_open=False),
 }
 DOWNLOAD = "download_artifact"
 """Its answer is an address elsewhere, and what that answers is no JSON: test_fork_evidence.py follows it."""
@@ -115,7 +122,8 @@ def test_the_client_asks_what_github_knows_and_takes_what_it_answers(description
 
 COMMENT = {"id", "body", "html_url", "user.login", "user.type", "created_at"}
 CHECK_RUN = {"id", "external_id", "html_url", "started_at", "completed_at"}
-RUN = {"id", "run_number", "run_attempt", "run_started_at", "status", "conclusion", "html_url"}
+RUN = {"id", "run_number", "run_attempt", "run_started_at", "status", "conclusion", "html_url", "created_at", "actor.login"}
+ISSUE = {"number", "user.login", "title", "body", "state", "html_url"}
 LEANED_ON = {
     "/user": {"login"},
     "/repos/{owner}/{repo}/pulls/{pull_number}": {"number", "head.sha", "user.login", "labels"},
@@ -127,11 +135,15 @@ LEANED_ON = {
     "/repos/{owner}/{repo}/collaborators/{username}/permission": {"permission", "role_name"},
     "/repos/{owner}/{repo}/issues/{issue_number}/timeline": {"event", "actor.login", "actor.type", "created_at", "label.name"},
     "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs": RUN,
+    "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches": set(),
+    "/repos/{owner}/{repo}": {"default_branch"},
+    "/repos/{owner}/{repo}/issues": ISSUE,
+    "/repos/{owner}/{repo}/issues/{issue_number}": ISSUE,
 }
 
 
 def test_what_the_tests_hold_for_github_answers_as_github_does(team: Team) -> None:
-    """The emulated API, where we lean on it, and everything that publishing, consent and running again ask of it."""
+    """The emulated API, where we lean on it, and everything that publishing, consent, running again and retraining ask of it."""
     description = Description(ROOT)
     team.publish(bad())
     team.publish(good())
@@ -139,12 +151,19 @@ def test_what_the_tests_hold_for_github_answers_as_github_does(team: Team) -> No
     said = team.server.comment(team.pull.number, "/accept-regression known, and fixed next week", "dana")
     team.write_as_bot("x\n\n<!-- modelship:flight-delay -->")
     team.publish(bad())
-    github = GitHub(Connection(team.server.url, REPOSITORY, team.server.token({"actions": "write", "checks": "read"})))
+    rights = {"actions": "write", "checks": "read", "contents": "read", "issues": "write"}
+    github = GitHub(Connection(team.server.url, REPOSITORY, team.server.token(rights)))
     find_consent(github, Matter(team.pull.number, team.head, "flight-delay"), label="modelship-approved", accept="write")
     run = team.server.door.workflow_runs.begin(1, "model.yml", "pull_request", team.head, (team.pull.number,))
     run.finish("failure")
     word = Word(team.pull.number, "dana", False, said.created_at[:-5] + "Z", comment="/accept-regression known, and fixed next week")
     judge_again(github, word, Judging("model.yml", "modelship-approved"), lambda _: None)
+    team.repository.commit("main", {".github/workflows/train.yml": "on: {workflow_dispatch: {inputs: {reason: {}}}}\n"}, "train")
+    github.dispatch("train.yml", github.default_branch(), {"reason": "drift"})
+    assert [one.actor for one in github.dispatched_runs("train.yml", "2026-01-01T00:00:00Z")] == [BOT]
+    issue = github.create_issue("worse", "x")
+    assert github.edit_issue(issue.number, "fine", "y", is_open=False).is_open is False
+    assert issue.number in [one.number for one in github.issues(BOT)]
 
     requests = [request for request in team.server.door.requests if not request.path.startswith("/app/")]
     seen = set()

@@ -6,10 +6,13 @@ asks once, and `retry.patiently` repeats what is safe to repeat as a whole.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +25,7 @@ TIMEOUT = 20
 
 _CHUNK = 1024 * 1024
 _PAGE = 100
+_SECONDS = len("2026-11-27T10:00:00")
 _MAX_PAGES = 100
 T = TypeVar("T")
 
@@ -96,6 +100,19 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Issue:
+    """An issue. GitHub takes pull requests for issues, too."""
+
+    number: int
+    author: str
+    title: str
+    body: str
+    is_open: bool
+    url: str
+    is_pull_request: bool = False
+
+
+@dataclass(frozen=True)
 class TimelineEvent:
     """Something that happened to a pull request, as `labeled` or `head_ref_force_pushed`."""
 
@@ -143,6 +160,10 @@ class WorkflowRun:
     """Numbers; none where the head is in a fork, which GitHub does not tell."""
     event: str = ""
     """What started it, as `pull_request`."""
+    actor: str = ""
+    """Who started its first attempt."""
+    created_at: str = ""
+    """ISO 8601, UTC, to the second: when that was."""
 
 
 @dataclass(frozen=True)
@@ -306,8 +327,44 @@ class GitHub:
 
     def workflow_runs(self, workflow: str, head: str) -> Iterator[WorkflowRun]:
         """The runs of a workflow, by its file name, for pull requests that stand at `head`."""
-        path = f"{self._repository}/actions/workflows/{quote(workflow, safe='')}/runs"
-        return self._all(path, _workflow_run, "workflow_runs", {"head_sha": head, "event": "pull_request"})
+        parameters = {"head_sha": head, "event": "pull_request"}
+        return self._all(f"{self._workflow(workflow)}/runs", _workflow_run, "workflow_runs", parameters)
+
+    def default_branch(self) -> str:
+        """The name of the default branch."""
+        return self._one("GET", self._repository, lambda found: str(found["default_branch"]))
+
+    def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow, by its file name, on a branch. Takes `actions: write`.
+
+        Refused with 404 where there is none, and with 422 where it lacks `workflow_dispatch` or one of the inputs. A run of it shows
+        some seconds later.
+        """
+        body = {"ref": ref, **({"inputs": dict(inputs)} if inputs else {})}
+        status, answer = self._tell(f"{self._workflow(workflow)}/dispatches", body)
+        # With 200, which newer versions of the API have, comes the run.
+        if status != 204 and not (isinstance(answer, dict) and "workflow_run_id" in answer):
+            raise UnansweredError("an answer that is not GitHub's")
+
+    def dispatched_runs(self, workflow: str, since: str) -> Iterator[WorkflowRun]:
+        """The runs of a workflow that were dispatched since then (ISO 8601, UTC, to the second), newest first."""
+        # GitHub lists the newest first, and takes a range of dates in a form that its own description does not know.
+        runs = self._all(f"{self._workflow(workflow)}/runs", _workflow_run, "workflow_runs", {"event": "workflow_dispatch"})
+        return takewhile(lambda run: run.created_at[:_SECONDS] >= since[:_SECONDS], runs)
+
+    def issues(self, author: str) -> Iterator[Issue]:
+        """The issues and pull requests of an author, open and closed, oldest first."""
+        parameters = {"state": "all", "creator": author, "sort": "created", "direction": "asc"}
+        return self._all(f"{self._repository}/issues", _issue, parameters=parameters)
+
+    def create_issue(self, title: str, body: str) -> Issue:
+        """Open an issue. Takes `issues: write`."""
+        return self._one("POST", f"{self._repository}/issues", _issue, {"title": title, "body": body})
+
+    def edit_issue(self, number: int, title: str, body: str, *, is_open: bool) -> Issue:
+        """Replace an issue's title and text, and have it open or closed."""
+        changed = {"title": title, "body": body, "state": "open" if is_open else "closed"}
+        return self._one("PATCH", f"{self._repository}/issues/{number}", _issue, changed)
 
     def workflow_run(self, run_id: int) -> WorkflowRun:
         """A run of this repository."""
@@ -320,6 +377,9 @@ class GitHub:
     def rerun_failed_jobs(self, run_id: int) -> None:
         """Start the failed jobs of a completed run again, and those that need them. Refused with 403 while the run is going on."""
         self._ask("POST", f"{self._repository}/actions/runs/{run_id}/rerun-failed-jobs")
+
+    def _workflow(self, workflow: str) -> str:
+        return f"{self._repository}/actions/workflows/{quote(workflow, safe='')}"
 
     def _all(
         self, path: str, read: Callable[[Any], T], key: str | None = None, parameters: dict[str, Any] | None = None
@@ -338,17 +398,35 @@ class GitHub:
     def _ask(
         self, verb: str, path: str, parameters: dict[str, Any] | None = None, body: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], Any]:
-        try:
+        with _translating():
             return self._requester.requestJsonAndCheck(verb, path, parameters, input=body)
-        except github.GithubException as error:
-            raise _translated(error) from error
-        except requests.RequestException as error:
-            raise UnansweredError(f"no answer ({type(error).__name__})") from error
-        except ValueError as error:
-            raise UnansweredError("an answer that is cut off") from error
-        except RuntimeError as error:
-            # PyGithub's word for a server that sends its clients to another one.
-            raise RefusedError(301, str(error)) from error
+
+    def _tell(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """POST what may be answered with a status alone; returns it, and the answer if there is one."""
+        with _translating():
+            status, headers, text = self._requester.requestJson("POST", path, input=body)
+            if status >= 400 and not text.startswith("{"):
+                text = ""  # A gateway's page.
+            answer = json.loads(text) if text else None
+            if status >= 400:
+                raise self._requester.createException(status, headers, answer or {})
+            return status, answer
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    """Raises RefusedError or UnansweredError for whatever PyGithub and its transport raise."""
+    try:
+        yield
+    except github.GithubException as error:
+        raise _translated(error) from error
+    except requests.RequestException as error:
+        raise UnansweredError(f"no answer ({type(error).__name__})") from error
+    except ValueError as error:
+        raise UnansweredError("an answer that is cut off") from error
+    except RuntimeError as error:
+        # PyGithub's word for a server that sends its clients to another one.
+        raise RefusedError(301, str(error)) from error
 
 
 def _understood(answer: Any, read: Callable[[Any], T]) -> T:
@@ -449,6 +527,18 @@ def _comment(found: dict[str, Any]) -> Comment:
     )
 
 
+def _issue(found: dict[str, Any]) -> Issue:
+    return Issue(
+        int(found["number"]),
+        _login(found.get("user")),
+        found.get("title") or "",
+        found.get("body") or "",
+        found.get("state") == "open",
+        found.get("html_url") or "",
+        "pull_request" in found,
+    )
+
+
 def _timeline_event(found: dict[str, Any]) -> TimelineEvent:
     actor = found.get("actor")
     label = (found.get("label") or {}).get("name") or ""
@@ -494,4 +584,6 @@ def _workflow_run(found: dict[str, Any]) -> WorkflowRun:
         found.get("html_url") or "",
         frozenset(int(pull["number"]) for pull in found.get("pull_requests") or ()),
         found.get("event") or "",
+        _login(found.get("actor")),
+        found.get("created_at") or "",
     )

@@ -92,7 +92,7 @@ def _put_comment(report: Report, github: GitHub, destination: Destination) -> Co
     number = _pull_request(report, github, destination)
     if number is None:
         return None
-    sticky = _Sticky(github, number, marker(report.model, report.topic), destination.author or _login(github))
+    sticky = _Sticky(github, number, marker(report.model, report.topic), destination.author or login_of(github))
     comment = sticky.put(render_comment(report))
     # What was merged does not move on.
     newest = destination.head if report.topic == "release" else github.pull_request_head(number)
@@ -149,7 +149,7 @@ class _Sticky:
 
     def _found(self) -> list[Comment]:
         comments = self.github.comments(self.number)
-        return _by(self.author, [comment for comment in comments if _ends_with(comment.body, self.mark)])
+        return _by(self.author, [comment for comment in comments if ends_with(comment.body, self.mark)])
 
 
 def _pull_request(report: Report, github: GitHub, destination: Destination) -> int | None:
@@ -188,7 +188,8 @@ def _put_check_run(report: Report, github: GitHub, destination: Destination) -> 
     return github.create_check_run(destination.head, result)
 
 
-def _login(github: GitHub) -> str:
+def login_of(github: GitHub) -> str:
+    """As whom the token writes, as far as it tells."""
     try:
         return github.login()
     except RefusedError as error:
@@ -201,7 +202,7 @@ def _by(author: str, comments: list[Comment]) -> list[Comment]:
     return sorted((comment for comment in comments if comment.author.lower() == author.lower()), key=lambda comment: comment.id)
 
 
-def _ends_with(body: str, mark: str) -> bool:
+def ends_with(body: str, mark: str) -> bool:
     """Whether the marker is the last line, where no text from data can stand."""
     return body.rstrip().rpartition("\n")[2] == mark
 
