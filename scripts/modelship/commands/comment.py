@@ -192,7 +192,7 @@ def _write_files(space: Workspace, report: Report) -> Path:
     from modelship.reporting.markdown import render_comment
 
     space.run_directory.put("comment.md", render_comment(report).encode())
-    name = "report" if report.topic == "verdict" else report.topic
+    name = "release" if report.topic == "release" else "report"
     return space.run_directory.put(f"{name}-{report.model}.html", render_page(report).encode(errors="replace"))
 
 
@@ -202,6 +202,8 @@ def _publish(report: Report, event: Event, options: Options) -> None:
     from modelship.reporting.markdown import render
 
     workflow.add_summary(render(report))
+    if report.topic == "production":
+        return  # Nothing that was proposed: the commit that happens to be checked out has its own verdict.
     if not options.token or not event.repository or not event.head:
         if event.repository:
             workflow.say("Nothing was written to GitHub: there is no token.")

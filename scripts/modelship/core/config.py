@@ -49,6 +49,10 @@ Function = Annotated[
     _text(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*", "A module and a function in it: `package.module:function`."),
 ]
 EnvironmentVariable = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "The name of an environment variable.")]
+WorkflowFile = Annotated[
+    str, _text(r"[A-Za-z0-9._-]{1,200}[.]ya?ml", "The name of a file in `.github/workflows`, without the folder: `release.yml`.")
+]
+InputName = Annotated[str, _text(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "The name of an input of a workflow.")]
 Baseline = Annotated[
     str,
     _text(r"champion|base|none|git:.+|run:.+|file:.+", "`champion`, `base`, `git:<ref>`, `run:<id>`, `file:<path>` or `none`."),
@@ -581,6 +585,18 @@ class Retrain(_Section, frozen=True, kw_only=True):
     min_rows: Annotated[int, Meta(ge=2, description="With fewer rows whose truth is known a loss is not judged.")] = 500
     cooldown: Annotated[Duration, Meta(description="How long nothing is asked for after a retrain was.")] = "14d"
     budget: Annotated[Budget, Meta(description="How often a retrain may be asked for.")] = Budget()
+    workflow: (
+        Annotated[WorkflowFile, Meta(description="The workflow that trains and releases, which is dispatched on the default branch.")]
+        | None
+    ) = None
+    inputs: Annotated[
+        dict[InputName, Annotated[str, Meta(max_length=1000)]],
+        Meta(
+            max_length=25,
+            description="What its inputs are given; `{reason}` and `{version}` stand for why, and for the version that is live.",
+        ),
+    ] = {}
+    issue: Annotated[bool, Meta(description="Whether an issue tells of trouble, as long as it lasts.")] = True
 
 
 class Backtest(_Section, frozen=True, kw_only=True):

@@ -706,6 +706,14 @@ class RetrainRecord(Record, frozen=True, kw_only=True, tag="retrain/1"):
     """How many batches of the version were looked at."""
     newest: Moment | None = None
     """When the newest of them ended."""
+    workflow: str = ""
+    """What trains the version again; empty where the team starts that itself."""
+    dispatched: bool = False
+    """Whether it was dispatched now."""
+    run_url: Text = ""
+    """What was started for this decision, now or before."""
+    issue_url: Text = ""
+    """The issue that tells of it."""
 
 
 class BacktestValue(_Part, frozen=True, kw_only=True):

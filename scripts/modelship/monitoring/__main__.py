@@ -10,7 +10,7 @@ if not __package__:
 from typing import Any
 
 from modelship.core.elsewhere import answer
-from modelship.monitoring.questions import Ask, Live, Quality, Question, Recall, Remember, Shift
+from modelship.monitoring.questions import Ask, Begin, End, Live, Quality, Question, Recall, Remember, Shift
 
 
 def reply(question: Question) -> Any:
@@ -40,6 +40,14 @@ def reply(question: Question) -> Any:
             from modelship.monitoring.kept import keep_asked
 
             return keep_asked(question)
+        case Begin():
+            from modelship.monitoring.kept import begin
+
+            return begin(question)
+        case End():
+            from modelship.monitoring.kept import end
+
+            return end(question)
 
 
 if __name__ == "__main__":

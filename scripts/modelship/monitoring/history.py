@@ -15,7 +15,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     """A retrain that was asked for."""
 
     at: datetime
+    """When; of one that Modelship dispatches, when it did."""
     why: str
+    workflow: str = ""
+    """What is dispatched for it; empty where the team starts that itself."""
+    version: int = 0
+    """Of which version; 0 where that is not known."""
+    run_url: str = ""
+    """What was started; empty until that is known."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

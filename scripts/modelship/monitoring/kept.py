@@ -7,7 +7,7 @@ the first one stays.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from modelship.core.scratch import scratch_folder
 from modelship.deployment.ledger import CHAMPION
 from modelship.deployment.log import Log
 from modelship.monitoring.history import Asked
-from modelship.monitoring.questions import Ask, Live, Recall, Recalled, Released, Remember
-from modelship.registry.runs import ARTIFACTS, TAG_KEY, called, experiment_id, find_experiment, finish
+from modelship.monitoring.questions import Ask, Begin, Begun, End, Live, Recall, Recalled, Released, Remember
+from modelship.monitoring.turns import Turns
+from modelship.registry.runs import ARTIFACTS, TAG_KEY, called, experiment_id, find_experiment, finish, tag
 from modelship.registry.server import connect, page, patiently
 from modelship.registry.version import TAG_DATA, find_version
 
@@ -32,6 +33,11 @@ TAG_STATUS = "modelship.status"
 TAG_ASKED = "modelship.retrain-asked"
 """When a retrain was asked for, ISO 8601."""
 TAG_WHY = "modelship.retrain-why"
+TAG_WORKFLOW = "modelship.retrain-workflow"
+"""What is dispatched. A retrain with one counts once it was."""
+TAG_DISPATCHED = "modelship.retrain-dispatched"
+"""When it was dispatched, ISO 8601."""
+TAG_RUN_URL = "modelship.retrain-run"
 
 _MOST_WHY = 1_000
 
@@ -70,14 +76,70 @@ def remember(question: Remember) -> str:
 
 def keep_asked(question: Ask) -> str:
     """Keep that a retrain was asked for; asked again with the same batches known, it was asked for once, when it first was."""
-    tags = {TAG_VERSION: str(question.version), TAG_ASKED: question.asked.at.isoformat(), TAG_WHY: question.asked.why[:_MOST_WHY]}
-    return _keep(question.tracking_uri, question.name, f"retrain/1\n{question.name}\n{question.version}\n{question.newest}", tags)
+    return _keep(question.tracking_uri, question.name, _what(question), _asked_tags(question.version, question.asked))
+
+
+def begin(question: Begin) -> Begun:
+    """Take the turn, and keep in it that a retrain was asked for."""
+    if not Turns(question.tracking_uri, question.name).is_mine(question.who, question.version):
+        return Begun()
+    client = connect(question.tracking_uri)
+    before = patiently(lambda: _all_asked(_all_finished(client, question.name)), question.tracking_uri)
+    if question.asked is None or len(before) > question.known:
+        return Begun(is_our_turn=True, asked=before)
+    page = _keep(question.tracking_uri, question.name, _what(question), _asked_tags(question.version, question.asked))
+    run = _asked_run(question)
+    return Begun(
+        is_our_turn=True,
+        asked=before,
+        since=run.info.start_time / 1000,
+        is_dispatched=TAG_DISPATCHED in run.data.tags,
+        run_url=run.data.tags.get(TAG_RUN_URL, ""),
+        page=page,
+    )
+
+
+def end(question: End) -> None:
+    """Keep what was dispatched, then give the turn back."""
+    if question.dispatched_at is not None:
+        tags = {TAG_DISPATCHED: question.dispatched_at.isoformat(), TAG_RUN_URL: question.run_url}
+        client = connect(question.tracking_uri)
+        patiently(lambda: tag(client, _asked_run(question).info.run_id, tags), question.tracking_uri)
+    Turns(question.tracking_uri, question.name).give_back(question.who)
+
+
+def _what(question: Ask | Begin | End) -> str:
+    """What names a retrain: whoever asks for it of the same version with the same batches known asks for the same one."""
+    return f"retrain/1\n{question.name}\n{question.version}\n{question.newest}"
+
+
+def _asked_tags(version: int, asked: Asked) -> dict[str, str]:
+    tags = {TAG_VERSION: str(version), TAG_ASKED: asked.at.isoformat(), TAG_WHY: asked.why[:_MOST_WHY]}
+    return {**tags, TAG_WORKFLOW: asked.workflow} if asked.workflow else tags
+
+
+def _asked_run(question: Begin | End) -> Any:
+    client = connect(question.tracking_uri)
+
+    def find() -> Any:
+        from mlflow.exceptions import MlflowException
+
+        found = _runs(client, experiment_id(client, f"{question.name}.monitoring"), _key(_what(question)))
+        if not found:
+            raise MlflowException(f"the retrain of v{question.version} that was asked for does not show yet")
+        return found[0]
+
+    return patiently(find, question.tracking_uri)
+
+
+def _key(what: str) -> str:
+    return hashlib.sha256(what.encode()).hexdigest()
 
 
 def _keep(tracking_uri: str, name: str, what: str, tags: Mapping[str, str], record: Path | None = None) -> str:
     """One run of the experiment for `what`, with these tags and the record, whoever else keeps it; returns the address of its page."""
     client = connect(tracking_uri)
-    key = hashlib.sha256(what.encode()).hexdigest()
+    key = _key(what)
 
     def keep() -> str:
         experiment = experiment_id(client, f"{name}.monitoring")
@@ -107,30 +169,45 @@ def recall(question: Recall) -> Recalled:
     client = connect(question.tracking_uri)
 
     def read() -> Recalled:
-        experiment = find_experiment(client, f"{question.name}.monitoring")
-        runs = {} if experiment is None else _finished(client, experiment)
-        looks = sorted((run for run in runs.values() if TAG_BATCH in run.data.tags), key=lambda run: str(run.data.tags[TAG_BATCH]))
+        runs = _all_finished(client, question.name)
+        looks = sorted((run for run in runs if TAG_BATCH in run.data.tags), key=lambda run: str(run.data.tags[TAG_BATCH]))
         newest = looks if question.newest is None else looks[max(len(looks) - question.newest, 0) :]
         records = [_record(client, run) for run in newest]
-        asked = [
-            Asked(at=datetime.fromisoformat(run.data.tags[TAG_ASKED]), why=run.data.tags.get(TAG_WHY, ""))
-            for run in runs.values()
-            if TAG_ASKED in run.data.tags
-        ]
         return Recalled(
             records=tuple(sorted(records, key=lambda record: (str(record.batch.start) if record.batch else "", record.version or 0))),
-            asked=tuple(sorted(asked, key=lambda one: one.at)),
+            asked=_all_asked(runs),
             older=len(looks) - len(newest),
         )
 
     return patiently(read, question.tracking_uri)
 
 
-def _finished(client: Any, experiment: str) -> dict[str, Any]:
-    """The finished runs by key, of each the oldest."""
+def _all_asked(runs: Iterable[Any]) -> tuple[Asked, ...]:
+    """The retrains that count, oldest first."""
+    return tuple(sorted((one for one in (_asked(run.data.tags) for run in runs) if one), key=lambda one: one.at))
+
+
+def _asked(tags: Mapping[str, str]) -> Asked | None:
+    """The retrain that a run tells of; None for another run, and for a retrain that was to be dispatched and was not."""
+    workflow = tags.get(TAG_WORKFLOW, "")
+    at = tags.get(TAG_DISPATCHED if workflow else TAG_ASKED)
+    if at is None:
+        return None
+    return Asked(
+        at=datetime.fromisoformat(at),
+        why=tags.get(TAG_WHY, ""),
+        workflow=workflow,
+        version=int(tags.get(TAG_VERSION) or 0),
+        run_url=tags.get(TAG_RUN_URL, ""),
+    )
+
+
+def _all_finished(client: Any, name: str) -> list[Any]:
+    """The finished runs of a model's monitoring, of each key the oldest."""
+    experiment = find_experiment(client, f"{name}.monitoring")
     found: dict[str, Any] = {}
     token = None
-    while True:
+    while experiment:
         runs = client.search_runs([experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token)
         for run in runs:
             key = run.data.tags.get(TAG_KEY, "")
@@ -138,7 +215,8 @@ def _finished(client: Any, experiment: str) -> dict[str, Any]:
                 found.setdefault(key, run)
         token = runs.token
         if not token:
-            return found
+            break
+    return list(found.values())
 
 
 def _record(client: Any, run: Any) -> MonitorRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from modelship.core.config import LoadedConfig, load_config
 from modelship.core.elsewhere import ask as ask_elsewhere
 from modelship.core.records import DriftReportRecord, MonitorRecord, ValidateRecord
 from modelship.monitoring.history import Asked
+from modelship.monitoring.turns import Who
 
 
 class _Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -115,7 +117,52 @@ class Ask(_Question, frozen=True, kw_only=True):
     asked: Asked
 
 
-Question = Quality | Shift | Live | Remember | Recall | Ask
+class Begin(_Question, frozen=True, kw_only=True):
+    """Is it our turn to act for the model? And if so, keep that a retrain was asked for, as `Ask` does, unless others have asked
+    meanwhile. Answered with what is Begun.
+
+    Whoever is told that it is their turn says `End`.
+    """
+
+    tracking_uri: str
+    name: str
+    version: int
+    newest: str
+    asked: Asked | None
+    """None where no retrain is asked for."""
+    known: int
+    """How many retrains had been asked for when this was decided."""
+    who: Who
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose turn it is, and what became of the retrain before."""
+
+    is_our_turn: bool = False
+    asked: tuple[Asked, ...] = ()
+    """All retrains that were asked for before, oldest first. With more of them than were known, it is to be decided again."""
+    since: float = 0
+    """When it was first kept that the retrain was asked for: seconds since 1970, by the clock of who asked."""
+    is_dispatched: bool = False
+    run_url: str = ""
+    """What was started then."""
+    page: str = ""
+    """The address of what was kept."""
+
+
+class End(_Question, frozen=True, kw_only=True):
+    """End our turn, and keep what was dispatched in it, if anything was. Answered with nothing."""
+
+    tracking_uri: str
+    name: str
+    version: int
+    newest: str
+    who: Who
+    dispatched_at: datetime | None = None
+    run_url: str = ""
+
+
+Question = Quality | Shift | Live | Remember | Recall | Ask | Begin | End
 
 _CAPABILITIES: dict[type[Question], str] = {
     Quality: "data",
@@ -124,6 +171,8 @@ _CAPABILITIES: dict[type[Question], str] = {
     Remember: "registry",
     Recall: "registry",
     Ask: "registry",
+    Begin: "registry",
+    End: "registry",
 }
 _KINDS: dict[type[Question], Any] = {
     Quality: ValidateRecord,
@@ -132,6 +181,8 @@ _KINDS: dict[type[Question], Any] = {
     Remember: str,
     Recall: Recalled,
     Ask: str,
+    Begin: Begun,
+    End: None,
 }
 _WHO: dict[type[Question], str] = {
     Quality: "Great Expectations",
@@ -140,6 +191,8 @@ _WHO: dict[type[Question], str] = {
     Remember: "the MLflow client",
     Recall: "the MLflow client",
     Ask: "the MLflow client",
+    Begin: "the MLflow client",
+    End: "the MLflow client",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,14 @@ from modelship.core.config import LoadedConfig, seconds_of
 from modelship.core.config import Retrain as Settings
 from modelship.core.errors import bad_input
 from modelship.core.records import AnyRecord, MonitorRecord, RetrainRecord, RetrainTrigger, read_record
+from modelship.core.words import clean
 from modelship.monitoring.decide import Decision, Rules, decide
 from modelship.monitoring.history import Asked, Batch, History
 from modelship.monitoring.losses import of_version
 
 _MOST_FILES = 10_000
+_MOST_REASON = 1_000
+_PLACES = re.compile(r"\{reason\}|\{version\}")
 
 
 def rules(settings: Settings) -> Rules:
@@ -95,9 +99,19 @@ def retrain(loaded: LoadedConfig, known: History, now: datetime) -> RetrainRecor
     )
 
 
-def asking(record: RetrainRecord, now: datetime) -> Asked:
-    """What is kept of a retrain that is asked for."""
-    return Asked(at=now.astimezone(UTC), why="; ".join(f"{one.trigger}: {one.told}" for one in record.triggers if one.fires))
+def asking(record: RetrainRecord, now: datetime, workflow: str = "") -> Asked:
+    """What is kept of a retrain that is asked for, and that Modelship dispatches `workflow` for, if there is one."""
+    return Asked(at=now.astimezone(UTC), why=_reasons(record), workflow=workflow, version=record.version or 0)
+
+
+def inputs(settings: Settings, record: RetrainRecord) -> dict[str, str]:
+    """What the workflow is given. The reason names columns of the data, and so may hold anything: the workflow must not run it."""
+    meant = {"{reason}": clean(_reasons(record), _MOST_REASON), "{version}": str(record.version or "")}
+    return {name: _PLACES.sub(lambda place: meant[place[0]], text) for name, text in settings.inputs.items()}
+
+
+def _reasons(record: RetrainRecord) -> str:
+    return "; ".join(f"{one.trigger}: {one.told}" for one in record.triggers if one.fires)
 
 
 def _summary(version: int, decision: Decision) -> str:

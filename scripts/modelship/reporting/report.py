@@ -31,9 +31,9 @@ from modelship.reporting.inline import Code, Line, line, prose
 MAX_OPEN_METRICS = 6
 """How many metrics stand outside of the folded parts."""
 
-Topic = Literal["verdict", "release", "history"]
-"""What is told: whether a model may replace another, what became of a merge, or what became of a model over time. There is one comment
-on each of the first two."""
+Topic = Literal["verdict", "release", "production", "retrain", "history"]
+"""What is told: whether a model may replace another, what became of a merge (there is one comment on each), what production looks
+like, whether the version there is trained again (of which an issue tells), or what became of a model over time."""
 
 Conclusion = Literal["success", "failure"]
 
@@ -127,6 +127,7 @@ def build_report(model: str, records: Mapping[str, Found], facts: Facts, pages: 
         sections=_sections(records, metrics, checks, blocking, facts.sites),
         facts=facts,
         pages=pages,
+        topic="production" if any(name in PRODUCTION for name, found in records.items() if found) else "verdict",
     )
 
 
