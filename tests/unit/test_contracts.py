@@ -499,7 +499,7 @@ def test_two_models_of_one_run_do_not_share_an_artifact() -> None:
     """Artifacts belong to the run, and a caller may call the workflow once for each of its models."""
     jobs = [
         job
-        for name in ("model-pull-request", "model-comment", "model-release", "model-attest")
+        for name in ("model-pull-request", "model-comment", "model-release", "model-attest", "model-monitor")
         for job in read(ROOT / f".github/workflows/{name}.yml")["jobs"].values()
     ]
     kept = [step["with"] for job in jobs for step in job.get("steps", []) if "-artifact@" in step.get("uses", "")]
