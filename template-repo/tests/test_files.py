@@ -24,6 +24,12 @@ def test_expectations_speak_of_columns_that_exist(flights: pd.DataFrame) -> None
     assert [value["column_set"] for value in arguments if "column_set" in value] == [list(flights.columns)]
 
 
+def test_what_modelship_starts_can_be_started_so() -> None:
+    config = YAML(typ="safe", pure=True).load(Path("modelship.yaml"))
+    workflow = YAML(typ="safe", pure=True).load(Path(".github/workflows") / config["retrain"]["workflow"])
+    assert set(config["retrain"]["inputs"]) == set(workflow["on"]["workflow_dispatch"]["inputs"])
+
+
 def test_modelship_checks_what_the_pipeline_writes() -> None:
     config = YAML(typ="safe", pure=True).load(Path("modelship.yaml"))
     assert config["data"]["reference"] == settings.TRAIN.as_posix()

@@ -308,6 +308,12 @@ class World:
             "workflow_dispatch", event, commit=head, head_sha=head, variables=variables, workflow=workflow, **options
         )
 
+    def run_dispatched(self, workflow: str, **options: Any) -> Run:
+        """Run a workflow that another one has dispatched through the API, and that waits for a runner; there must be exactly one."""
+        waiting = [run for run in self.github.door.workflow_runs.dispatched(Path(workflow).name) if run.status == "queued"]
+        (run,) = waiting
+        return self.run_dispatch(workflow, run.inputs, run_id=run.id, **options)
+
     def run_comment(self, pull: PullRequest, comment: Comment) -> Run | None:
         """Run what a new comment on a pull request starts, on the default branch as GitHub does; None where no job was due."""
         head = self.repository.tip(pull.base)
@@ -352,6 +358,7 @@ class World:
         secrets: Mapping[str, str] | None = None,
         configuration: Mapping[str, str] | None = MappingProxyType({}),
         timeout: float = 900,
+        run_id: int | None = None,
     ) -> Run:
         """Run a workflow for an event and return when it has finished, whether it succeeded or not.
 
@@ -365,14 +372,16 @@ class World:
             secrets: besides `GITHUB_TOKEN`.
             configuration: the `vars` context, besides `MLFLOW_TRACKING_URI`; None for an empty one, as a fork's run has.
             timeout: in seconds.
+            run_id: of a run that waits for a runner; a new one without it.
 
         Raises:
             NothingToDoError: no job was started.
             ActError: the time ran out.
         """
         known_variables = {"MLFLOW_TRACKING_URI": self.mlflow_uri} if self._with_mlflow and configuration is not None else {}
-        self._last_run += 1
-        run_id = self._last_run
+        if run_id is None:
+            self._last_run += 1
+            run_id = self._last_run
         source = self.folder / "sources" / str(run_id)
         git(self.folder, "clone", "--quiet", "--no-checkout", self.repository.bare.as_uri(), str(source))
         git(source, "fetch", "--quiet", "origin", commit)
