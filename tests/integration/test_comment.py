@@ -471,6 +471,14 @@ def test_what_is_no_folder_of_records_is_not_believed(merged: Merged, hostile: s
     assert "cannot be trusted" in merged.answers()[0]
 
 
+def test_a_job_whose_turn_did_not_come_has_promised_nothing(merged: Merged) -> None:
+    merged.jobs["production"] = {"result": "skipped", "outputs": {"record-digest": "0" * 64}}
+    told = merged.tell()
+    assert told.outputs["conclusion"] == "success", told.log
+    (body,) = merged.answers()
+    assert "not known" not in body
+
+
 def test_a_release_that_may_not_comment_warns(merged: Merged) -> None:
     token = merged.team.server.token({"contents": "read"})
     ran = merged.tell(MODELSHIP_COMMENT_GITHUB_TOKEN=token)

@@ -117,7 +117,7 @@ def _release_report(space: Workspace, options: Options) -> Report:
 
     def step(command: str, job: Job) -> Step:
         digest = job.outputs.get("record-digest")
-        if not digest:
+        if not digest or job.result == "skipped":  # What did not run has promised nothing.
             return Step(job.result)
         return Step(job.result, _believed(space, lambda: held.promised(command, digest)))
 
