@@ -27,7 +27,9 @@ _STYLES = ("colours.css", "report.css", "chart.css")
 _HALF_WIDTH = 45
 """Of a bar's box of 100, less some room for what is drawn at its ends."""
 _CHART_NAME_LIMIT = 40
-_TONES: dict[Tone, str] = {"a": "blue dots", "b": "amber squares", "none": "grey dots"}
+_TONES: dict[Tone, str] = {
+    "a": "blue dots", "b": "amber squares", "none": "grey dots", "pass": "green dots", "warn": "amber squares", "fail": "red diamonds",
+}  # fmt: skip
 """What lines over time are drawn as."""
 _BAR, _PAIR = 9, 20
 _MOST_DRAWN = 40
