@@ -98,7 +98,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, mlflow: str) -> Server:
     """v1 was deployed, then v2, of which a regression had been accepted; that was rolled back."""
-    found = Server(mlflow, "flight-delay", tmp_path_factory.mktemp("history"))
+    found = Server(mlflow, "late-flights", tmp_path_factory.mktemp("history"))
     found.register(0.001)
     found.register(-0.02, accepted="mira: the holdout is odd")
     found.register(0.003, gate=b"{}")
@@ -142,7 +142,7 @@ def test_a_page_and_a_badge_are_made_and_told(server: Server) -> None:
     for told in ("v1 is live again", "late flights that were on time", "mira: the holdout is odd", "dana", f'<a href="{RUN}"'):
         assert told in page
     drawn = ElementTree.parse(server.folder / outputs["badge"]).getroot()
-    assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")] == ["flight-delay", "v1 live · rolled back"]
+    assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")] == ["late-flights", "v1 live · rolled back"]
     assert "v1 is live again" in (server.folder / "summary.md").read_text()
     later = (datetime.now(UTC) + timedelta(days=90)).isoformat()
     code, said, outputs = draw(server.folder, "--now", later, "--output", "site/flights", MLFLOW_TRACKING_URI=server.uri)
