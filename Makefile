@@ -14,6 +14,8 @@ CAPABILITIES = data data-sql deploy-s3 drift dvc dvc-azure dvc-gs dvc-s3 dvc-ssh
 
 # Nothing is left behind but the cache folder and what is in this checkout, and no tool reports to anybody.
 CACHE = $(or $(MODELSHIP_CACHE),$(HOME)/.cache/modelship)
+# Libraries are compiled once, and not for each process.
+unexport PYTHONDONTWRITEBYTECODE
 export npm_config_cache = $(CACHE)/npm
 export DVC_SITE_CACHE_DIR = $(CACHE)/dvc
 export DVC_NO_ANALYTICS = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.warm import warm_python
+from tests.warm import WarmPython, warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "scripts" / "modelship"
@@ -28,6 +28,10 @@ OURS = tuple(
     if "scoring" not in name and "__" not in name
 )
 """What takes most of a short command's time to import."""
+DATA_LIBRARIES = ("great_expectations", "evidently", "evidently.metrics", "sqlalchemy")
+DATA_COMMANDS = ("validate", "drift-report")
+"""Commands that look at tables, and what takes most of their time to import."""
+
 
 METRICS = {"roc_auc": 0.744, "log_loss": 0.5391}
 CONFIG = """\
@@ -39,6 +43,12 @@ gate:
     roc_auc: {min: 0.70, max-regression: 0.005}
     log_loss: {max-regression: 1%}
 """
+
+
+def warm_modelship(command: str) -> WarmPython:
+    """A Python that has imported what a command needs, and runs it with the command as its first argument."""
+    libraries = (*LIBRARIES, *DATA_LIBRARIES) if command in DATA_COMMANDS else LIBRARIES
+    return warm_python(PACKAGE, *libraries, *OURS, path=PACKAGE.parent)
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class Project:
 
     def run(self, *arguments: str, **environment: str) -> Ran:
         """Run a command as a process of its own, forked from one that has imported what takes long to import."""
-        modelship = warm_python(PACKAGE, *LIBRARIES, *OURS, path=PACKAGE.parent)
+        modelship = warm_modelship(arguments[0])
         return self._ran(lambda variables, log: modelship.run(arguments, self.directory, variables, log), environment)
 
     def start(self, *arguments: str, **environment: str) -> Ran:

