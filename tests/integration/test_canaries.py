@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import sys
@@ -132,6 +133,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
         planted["signing-key"] = key.decode().splitlines()[1]
         (folder / "key.pem").write_bytes(key)
+        said = {
+            "action": "created",
+            "issue": {"number": 1, "pull_request": {"url": ""}},
+            "comment": {"user": {"login": "dana", "type": "User"}, "created_at": "2026-11-01T00:00:00Z", "body": "/judge-again"},
+        }
+        (folder / "comment.json").write_text(json.dumps(said))
         with (
             servers.s3_server(folder / "s3", planted["AWS_ACCESS_KEY_ID"], planted["AWS_SECRET_ACCESS_KEY"]) as s3,
             servers.mlflow_server(folder / "mlflow") as mlflow,
@@ -151,6 +158,14 @@ deploy:
     script: {target: {command: {run: "env; false"}}}
 """
 
+QUERY = "{query: select 1 as id, connection: DATA_CONNECTION}"
+WATCHED = ("--config", "watched.yaml")
+WATCHED_CONFIG = f"""\
+model: flight-delay
+data: {{reference: {QUERY}, current: {QUERY}, key: id, target: late, expectations: expectations.yaml}}
+monitor: {{predictions: log, metrics: {{roc_auc: {{max-loss: 0.02}}}}}}
+"""
+
 
 @pytest.fixture(scope="module")
 def first(world: World, first_commit: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -160,6 +175,8 @@ def first(world: World, first_commit: Project, tmp_path_factory: pytest.TempPath
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     project.write("key.pub", public)
     project.write("modelship.yaml", (project.directory / "modelship.yaml").read_text() + TARGETS)
+    project.write("watched.yaml", WATCHED_CONFIG)
+    project.write("expectations.yaml", "- expect_column_values_to_not_be_null: {column: id}\n")
     dvc(project, "init", "--quiet")
     project.write("data/raw.csv", "a,b\n1,2\n")
     dvc(project, "add", "data/raw.csv")
@@ -285,7 +302,31 @@ def failing(world: World) -> dict[str, tuple[tuple[str, ...], dict[str, str], in
         "a webhook that does not answer": (
             ("notify", "--strict"), {"MODELSHIP_NOTIFY_WEBHOOK": f"http://127.0.0.1:1/{world.planted['webhook']}"}, 3,
         ),
-        "a database that does not answer": (("validate", "--current", "{query: select 1}"), {}, 2),
+        "a database that does not answer": (("validate", *WATCHED), {}, 3),
+        "a database that drift is looked for in": (("drift-report", *WATCHED), {}, 3),
+        "a comment that nobody may read": (
+            ("accept",),
+            {
+                "MODELSHIP_ACCEPT_GITHUB_TOKEN": world.planted["wrong"], "GITHUB_EVENT_NAME": "issue_comment",
+                "GITHUB_EVENT_PATH": str(world.folder / "comment.json"),
+            },
+            2,
+        ),
+        "a live version that nobody finds": (("monitor", *WATCHED), {"MODELSHIP_MONITOR_TRACKING_URI": nowhere}, 3),
+        "batches that nobody finds": (
+            ("retrain",),
+            {"MODELSHIP_RETRAIN_TRACKING_URI": nowhere, "MODELSHIP_RETRAIN_GITHUB_TOKEN": world.planted["github-token"]}, 3,
+        ),
+        "a past that nobody finds": (("history",), {"MODELSHIP_HISTORY_TRACKING_URI": nowhere}, 3),
+        "a gateway that does not answer": (
+            ("openmetrics", "--strict"),
+            {
+                "MODELSHIP_OPENMETRICS_PUSHGATEWAY": "http://127.0.0.1:1", "PUSHGATEWAY_USERNAME": "team",
+                "PUSHGATEWAY_PASSWORD": world.planted["wrong"],
+            },
+            3,
+        ),
+        "a gateway whose address tells": (("openmetrics", "--strict"), {"MODELSHIP_OPENMETRICS_PUSHGATEWAY": nowhere}, 2),
     }  # fmt: skip
 
 
@@ -293,7 +334,9 @@ FAILURES = (
     *("a wrong key", "credentials that are none", "a server that is gone", "a baseline that is gone", "a model that is gone"),
     *("a key that signs nothing", "a target that tells its environment", "a target that lets nobody in", "nothing to go back to"),
     *("a token that nobody knows", "a webhook that is no address", "a webhook that does not answer"),
-    "a database that does not answer",
+    *("a database that does not answer", "a database that drift is looked for in", "a comment that nobody may read"),
+    *("a live version that nobody finds", "batches that nobody finds", "a past that nobody finds"),
+    *("a gateway that does not answer", "a gateway whose address tells"),
 )
 
 
