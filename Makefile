@@ -42,8 +42,9 @@ lint: node_modules ## Formatting, types, workflows, shell, and whether generated
 unit: ## Pure cores, and the contracts between actions, commands and workflows.
 	@$(PYTEST) tests/unit -n 2 -q
 
+# Three at once on two cores: they wait for servers and processes a third of the time.
 integration: node_modules ## Real DVC, S3, MLflow, Great Expectations, launcher and linters.
-	@$(PYTEST) tests/integration -n 2 -q --dist loadfile
+	@$(PYTEST) tests/integration -n 3 -q --dist loadfile
 
 template: ## The template's own tests, in its own environment.
 	@$(PYTEST) tests/template -q
@@ -56,7 +57,7 @@ chaos: ## Kill and disturb what registers and deploys, everywhere and often, and
 	$(PYTEST) tests/integration/test_{publish,register_killed,ledger,deployment,targets}.py tests/unit/test_{targets,model_server}.py -n 2 -q
 
 fuzz: ## Break 100,000 documents for each parser, and show 10,000 hostile reports to GitHub's own parser; some hours.
-	@$(SCRATCH) $(PY) -m tests.fuzz --folder build/fuzz
+	@$(SCRATCH) PYTHONPATH=scripts $(PY) -m tests.fuzz --folder build/fuzz
 	@export MODELSHIP_TEST_REPORTS=10000 && $(PYTEST) tests/unit/test_adversarial_names.py -n 2 -q
 
 bench: ## Time against the obvious alternative; prints ratios.
