@@ -44,7 +44,7 @@ unit: ## Pure cores, and the contracts between actions, commands and workflows.
 
 # Three at once on two cores: they wait for servers and processes a third of the time.
 integration: node_modules ## Real DVC, S3, MLflow, Great Expectations, launcher and linters.
-	@$(PYTEST) tests/integration -n 3 -q --dist loadfile
+	@$(PYTEST) tests/integration -n 3 -q --dist loadfile --no-loadscope-reorder
 
 template: ## The template's own tests, in its own environment.
 	@$(PYTEST) tests/template -q

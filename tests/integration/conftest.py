@@ -11,6 +11,17 @@ from tests.commenting import Team, hosted_repository, new_pull_request
 from tests.e2e.git import Repository
 from tests.e2e.github import GitHub
 
+LONGEST = (
+    *("test_engines", "test_comment_faults", "test_register_killed", "test_data_changes", "test_targets", "test_retrain"),
+    *("test_publish", "test_monitor", "test_mlflow", "test_register", "test_evaluated_gate", "test_hostile_forks"),
+)
+"""Files that take minutes. They come first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
