@@ -5,6 +5,10 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+#: When the first commit was written, in seconds since 1970.
+_FIRST_COMMIT = 1_767_225_600
 
 _DEVELOPER = {
     "GIT_AUTHOR_NAME": "Dana Dev", "GIT_AUTHOR_EMAIL": "dana@example.com",
@@ -17,7 +21,7 @@ class GitError(RuntimeError):
     """A git command failed. The message carries what it printed."""
 
 
-def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
+def git(folder: Path, *arguments: str, stdin: str | None = None, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """Run git in `folder` without the machine's own configuration and return what it printed, without the last newline.
 
     Raises:
@@ -25,7 +29,7 @@ def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
     """
     done = subprocess.run(
         ["git", *arguments],
-        cwd=folder, env={**os.environ, **_DEVELOPER}, input=stdin, capture_output=True, text=True, check=False,
+        cwd=folder, env={**os.environ, **_DEVELOPER, **environment}, input=stdin, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise GitError(f"git {' '.join(arguments)} exited with {done.returncode} in {folder}:\n{done.stderr}{done.stdout}")
@@ -48,6 +52,7 @@ class Repository:
         self.bare = root / f"{full_name}.git"
         self.work = work
         self._on_push = on_push
+        self._commits = 0
         #: Called with each new commit of a fork's pull request.
         self.on_propose: Callable[[str], None] = lambda _: None
         self.bare.mkdir(parents=True)
@@ -79,9 +84,8 @@ class Repository:
             git(self.work, "switch", "--quiet", "--create", branch, start)
         self._write(files)
         git(self.work, "add", "--all")
-        git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
+        sha = self._record(message)
         git(self.work, "push", "--quiet", "origin", branch)
-        sha = git(self.work, "rev-parse", "HEAD")
         self._on_push(branch, sha)
         return sha
 
@@ -108,8 +112,7 @@ class Repository:
         )
         self._write(files)
         git(self.work, "add", "--all", "--force")
-        git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
-        sha = git(self.work, "rev-parse", "HEAD")
+        sha = self._record(message)
         git(self.work, "push", "--quiet", "--force", bare.as_uri(), f"HEAD:refs/heads/{branch}")
         git(self.work, "push", "--quiet", "--force", self.bare.as_uri(), f"HEAD:refs/pull/{number}/head")
         git(self.work, "switch", "--quiet", "main")
@@ -184,6 +187,13 @@ class Repository:
                 path.symlink_to(content)
                 continue
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def _record(self, message: str) -> str:
+        """Commit what was added. No two commits are one, even if they change the same within a second: each has a date of its own."""
+        self._commits += 1
+        written = {"GIT_AUTHOR_DATE": f"@{_FIRST_COMMIT + self._commits} +0000"}
+        git(self.work, "commit", "--quiet", "--allow-empty", "--message", message, environment=written)
+        return git(self.work, "rev-parse", "HEAD")
 
     def _knows(self, ref: str) -> bool:
         return bool(git(self.work, "for-each-ref", ref))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from modelship.core.event import Word
 from modelship.github.client import Connection, GitHub
 from modelship.github.rerun import LOOKS, Judging, Outcome, judge_again
 from tests.e2e.git import Repository
-from tests.e2e.github import BOT, DEVELOPER, STRANGER, PullRequest, emulate_script
+from tests.e2e.github import BOT, DEVELOPER, STRANGER, PullRequest
 from tests.e2e.github import GitHub as GitHubServer
 from tests.e2e.workflow_runs import WorkflowRun, now
-from tests.project import CONFIG, ROOT, Project, Ran
+from tests.project import Project, Ran
 
 REPOSITORY = "acme/flights"
 GRANTED = {"actions": "write", "checks": "read", "pull-requests": "read"}
@@ -103,23 +102,6 @@ class Team:
 
 def _let_time_pass() -> None:
     time.sleep(0.005)  # The server's clock has milliseconds, GitHub's has seconds.
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Repository]]:
-    folder = tmp_path_factory.mktemp("github")
-    template = folder / "template"
-    template.mkdir()
-    (template / "modelship.yaml").write_text(CONFIG)
-    server = GitHubServer(folder / "server", REPOSITORY, emulate_script(ROOT), dict(os.environ))
-    try:
-        server.wait()
-        repository = Repository(REPOSITORY, folder / "origins", folder / "work", template, server.pushed)
-        server.attach(repository)
-        repository.commit("main", {}, "first")
-        yield server, repository
-    finally:
-        server.stop()
 
 
 @pytest.fixture

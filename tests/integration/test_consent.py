@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -15,9 +14,8 @@ from modelship.github.consent import Consent, Matter, find_consent
 from modelship.github.publish import Destination, publish
 from modelship.reporting.report import Facts, build_report
 from tests.e2e.git import Repository
-from tests.e2e.github import BOT, DEVELOPER, STRANGER, PullRequest, emulate_script
+from tests.e2e.github import BOT, DEVELOPER, STRANGER, PullRequest
 from tests.e2e.github import GitHub as GitHubServer
-from tests.project import CONFIG, ROOT
 from tests.unit.test_reporting_scenarios import bad
 
 REPOSITORY = "acme/flights"
@@ -57,23 +55,6 @@ class Team:
         github = GitHub(Connection(self.server.url, REPOSITORY, self.server.token(permissions)))
         matter = Matter(self.pull.number, head or self.head, "flight-delay")
         return find_consent(github, matter, label=label, accept=accept, sleep=lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Repository]]:
-    folder = tmp_path_factory.mktemp("github")
-    template = folder / "template"
-    template.mkdir()
-    (template / "modelship.yaml").write_text(CONFIG)
-    server = GitHubServer(folder / "server", REPOSITORY, emulate_script(ROOT), dict(os.environ))
-    try:
-        server.wait()
-        repository = Repository(REPOSITORY, folder / "origins", folder / "work", template, server.pushed)
-        server.attach(repository)
-        repository.commit("main", {}, "first")
-        yield server, repository
-    finally:
-        server.stop()
 
 
 _branches = itertools.count(1)
