@@ -735,7 +735,7 @@ class BacktestStep(_Part, frozen=True, kw_only=True):
     told: Text = ""
     """Why, or why not."""
     failed: Text = ""
-    """Why training gave no model, so that the version before stayed."""
+    """Why no new version came of it, so that the version before stayed."""
 
 
 class BacktestBatch(_Part, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ from modelship.monitoring.performance import Losses, losses, promised
 from modelship.monitoring.rehearsal import Kept, Rehearsal, Trained
 from modelship.monitoring.retrain import rules
 from modelship.monitoring.walk import Failed, Timeline, Version, Walked, Way, walk
-from modelship.monitoring.windows import parse_time, written
+from modelship.monitoring.windows import Window, parse_time, written
 
 FEWEST_ROWS = 2
 """With fewer a batch is not looked at."""
@@ -255,12 +256,7 @@ class _World:
         ours, theirs = self.answers(version, batch), self.answers(before, batch)
         if ours is None or theirs is None:
             return {}
-        paired = read_pair(ours, theirs, self._layout, self._task)
-        return {
-            name: found
-            for name, found in ((name, _compared(measure, paired)) for name, measure in self.allowed.measures.items())
-            if found
-        }
+        return compared(read_pair(ours, theirs, self._layout, self._task), self.allowed)
 
     def _score(self, version: Version, batch: int) -> PredictionsFile:
         window = self.timeline.windows[batch]
@@ -351,13 +347,6 @@ def _told_of(problem: Problem, message: str) -> Problem:
     return Problem(message, problem.remedy, problem.path, problem.line)
 
 
-def _compared(measure: Any, paired: Paired) -> Comparison | None:
-    try:
-        return compare(measure, paired)
-    except UndefinedError:
-        return None
-
-
 def _with_answers(rows: Path, answers: PredictionsFile, loaded: LoadedConfig) -> None:
     """The rows of a batch as a prediction log holds them: with answers, and without truth."""
     columns, logged = loaded.config.train.columns, loaded.config.monitor.columns
@@ -378,34 +367,65 @@ def _with_answers(rows: Path, answers: PredictionsFile, loaded: LoadedConfig) ->
 # What came of it ------------------------------------------------------------------------------------------------------------------
 
 
-def _told(world: _World, walked: Walked, once: Walked, timeline: Timeline) -> BacktestWay:
-    """One way as the record tells it."""
-    confidence = world.loaded.config.gate.confidence
-    first = once.versions[0].moment
-    batches: list[BacktestBatch] = []
-    differences: dict[str, list[Comparison]] = {name: [] for name in world.allowed.measures}
-    for number, (version, before) in enumerate(zip(walked.versions, once.versions, strict=True), start=first):
-        window = timeline.windows[number]
-        compared = world.compared(version, before, number) if walked is not once else {}
-        for name, comparison in compared.items():
-            differences[name].append(comparison)
-        batches.append(
-            BacktestBatch(
-                start=window.start,
-                end=window.end,
-                rows=world.past.rows[number],
-                trained_at=timeline.at(version.moment),
-                measured=_values(world.read(version, number), world.allowed, confidence),
-                gained=tuple(_value(name, one.change, one.interval(confidence)) for name, one in compared.items()),
-            )
+@dataclass(frozen=True)
+class Answered:
+    """A batch as one way of training answered it."""
+
+    window: Window
+    rows: int
+    trained_at: datetime
+    """When the version was trained that answered."""
+    answers: Paired | None
+    """Beside the truth; None where the batch has too few rows."""
+    compared: Mapping[str, Comparison]
+    """By metric with the version of the start, on the same rows."""
+
+
+def told_way(way: Way, answered: Sequence[Answered], steps: Sequence[BacktestStep], allowed: Losses, confidence: float) -> BacktestWay:
+    """One way as the record tells it: each batch, and what was gained over all of them."""
+    batches = tuple(
+        BacktestBatch(
+            start=one.window.start,
+            end=one.window.end,
+            rows=one.rows,
+            trained_at=one.trained_at,
+            measured=_values(one.answers, allowed, confidence),
+            gained=tuple(_value(name, found.change, found.interval(confidence)) for name, found in one.compared.items()),
         )
-    steps = tuple(
+        for one in answered
+    )
+    differences = {name: [one.compared[name] for one in answered if name in one.compared] for name in allowed.measures}
+    gained = tuple(_pooled(name, found, confidence) for name, found in differences.items() if found)
+    return BacktestWay(way=way, steps=tuple(steps), batches=batches, gained=gained)
+
+
+def compared(paired: Paired, allowed: Losses) -> dict[str, Comparison]:
+    """By metric two versions on the same rows, where it is defined."""
+    found = {}
+    for name, measure in allowed.measures.items():
+        with contextlib.suppress(UndefinedError):
+            found[name] = compare(measure, paired)
+    return found
+
+
+def _told(world: _World, walked: Walked, once: Walked, timeline: Timeline) -> BacktestWay:
+    """One way of the walk."""
+    answered = [
+        Answered(
+            window=timeline.windows[number],
+            rows=world.past.rows[number],
+            trained_at=timeline.at(version.moment),
+            answers=world.read(version, number),
+            compared=world.compared(version, before, number) if walked is not once else {},
+        )
+        for number, (version, before) in enumerate(zip(walked.versions, once.versions, strict=True), start=once.versions[0].moment)
+    ]
+    steps = [
         BacktestStep(at=timeline.at(step.moment), retrain=step.retrain, told=step.told[:3000], failed=step.failed)
         for step in walked.steps
         if walked.way != "once"
-    )
-    gained = tuple(_pooled(name, found, confidence) for name, found in differences.items() if found)
-    return BacktestWay(way=walked.way, steps=steps, batches=tuple(batches), gained=gained)
+    ]
+    return told_way(walked.way, answered, steps, world.allowed, world.loaded.config.gate.confidence)
 
 
 def _values(paired: Paired | None, allowed: Losses, confidence: float) -> tuple[BacktestValue, ...]:

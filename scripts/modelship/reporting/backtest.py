@@ -154,7 +154,7 @@ def _decisions(record: BacktestRecord) -> Iterable[Section]:
 
 
 def _decided(step: BacktestStep) -> str:
-    return "training failed" if step.failed else "train again" if step.retrain else "stay"
+    return "trained in vain" if step.failed else "train again" if step.retrain else "stay"
 
 
 def _why(step: BacktestStep) -> Line:
