@@ -22,12 +22,10 @@ from .act import Run
 from .demo import MODEL
 from .github import BOT
 from .test_release import aliases, served
-from .world import CHECKOUT, RELEASE, World
+from .world import CHECKOUT, MONITOR, MONITOR_PERMISSIONS, RELEASE, World
 
 pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
 
-MONITOR = ".github/workflows/monitor.yml"
-PERMISSIONS = {"contents": "read", "actions": "write", "issues": "write"}
 WEEK = timedelta(days=7)
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -60,7 +58,7 @@ class Service:
         """Run the workflow as if that week had been over for two days."""
         fetch = f"cp -r '{self.folder}/log' '{self.folder}/truth' ."
         inputs = {"now": (monday + WEEK + timedelta(days=2)).isoformat()}
-        return self.world.run_dispatch(MONITOR, inputs, permissions=PERMISSIONS, configuration={"FETCH_LOG": fetch})
+        return self.world.run_dispatch(MONITOR, inputs, permissions=MONITOR_PERMISSIONS, configuration={"FETCH_LOG": fetch})
 
     def _write(self, name: str, monday: datetime, rows: pd.DataFrame) -> None:
         # A key that was answered several times counts once.
@@ -91,6 +89,9 @@ def test_a_loss_is_told_and_trained_away(world: World, tmp_path: Path) -> None:
     (seen,) = (artifact for artifact in fell.artifacts.values() if artifact.name == f"modelship-monitor-{MODEL}-record")
     record = json.loads(seen.file.read_text(encoding="utf-8"))
     assert (record["status"], record["version"], record["labels"]["labelled"]) == ("fail", before, 5000)
+    (kept,) = (artifact for name, artifact in fell.artifacts.items() if name.startswith("modelship-retrain-"))
+    decided = json.loads(kept.file.read_text(encoding="utf-8"))
+    assert (decided["version"], decided["retrain"], decided["dispatched"]) == (before, True, True)
     (issue,) = world.github.issues()
     assert (issue.state, issue.author, issue.title) == ("open", BOT, f"🟡 {MODEL}: v{before} does worse than it promised")
     (dispatched,) = world.github.door.workflow_runs.dispatched("release.yml")

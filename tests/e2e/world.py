@@ -7,6 +7,7 @@ with World(template=Path("template-repo"), mlflow=True) as world:
     assert [comment.author for comment in world.comments(pull)] == ["github-actions[bot]"]
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -46,6 +47,10 @@ COMMENT_PERMISSIONS = {"contents": "read", "actions": "read", "pull-requests": "
 #: What a merge starts, and what brings the version before back.
 RELEASE = ".github/workflows/release.yml"
 ROLLBACK = ".github/workflows/rollback.yml"
+
+#: What looks at production, and what that may do.
+MONITOR = ".github/workflows/monitor.yml"
+MONITOR_PERMISSIONS = {"contents": "read", "actions": "write", "issues": "write"}
 
 #: New content of a file, how to get it from the old one, where a link leads that takes its place, or None to delete the file.
 Edit: TypeAlias = str | bytes | Path | Callable[[str], str] | None
@@ -177,6 +182,15 @@ class World:
         """The secrets that a release needs to reach the bucket."""
         lines = {"AWS_ACCESS_KEY_ID": S3_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET, "AWS_ENDPOINT_URL": self._storage_url}
         return {"DEPLOY_CREDENTIALS": "\n".join(f"{name}={value}" for name, value in lines.items())}
+
+    @property
+    def team_python(self) -> Path:
+        """The interpreter that has the team's packages, as the runner's last job with these requirements left it."""
+        wanted = hashlib.sha256()
+        for path in sorted(self.repository.work.glob("requirements*.txt")):
+            wanted.update(path.read_bytes())
+        found = Path(self._environment["E2E_PYTHONS"]).glob(f"*-{wanted.hexdigest()[:12]}/complete")
+        return max(found, key=lambda path: path.stat().st_mtime).parent / "bin" / "python"
 
     # What a team does
 
