@@ -81,8 +81,8 @@ picture: ## Draw the demo's comment as GitHub would show it (needs Chromium), an
 	$(PY) docs/history_pictures.py
 	$(PY) docs/picture.py build/demo/bad-comment.md docs/images/comment.png
 
-year: ## Replay the template's year with and without retraining, and draw it.
-	@$(SCRATCH) $(PY) docs/flights_year.py
+year: node_modules ## Replay the template's year through the real workflows, with and without retraining, and draw it; 20 minutes.
+	@$(SCRATCH) PYTHONPATH=scripts $(PY) -m tests.e2e.year
 
 format: ## Format the code.
 	$(PY) -m ruff format scripts tests docs benchmarks tools

@@ -10,13 +10,13 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
 
-from .act import ActError, Progress, Run
+from .act import ActError, Run
+from .console import Console
 from .git import GitError
 from .github import BOT, CheckRun, Comment, PullRequest, ToolMissingError
 from .markdown import headline, plain, rendered
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> None:
+def _show(console: Console, template: Path, checkout: Path, *, keep: bool) -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
     console.title("Starting: a GitHub API, a git server, an MLflow server, a bucket, a runner")
@@ -139,7 +139,7 @@ def _show(console: "Console", template: Path, checkout: Path, *, keep: bool) -> 
         console.line(f"      {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
-def _serves(console: "Console", world: World, **versions: int) -> None:
+def _serves(console: Console, world: World, **versions: int) -> None:
     """Require that ledger, aliases and bucket agree on what each environment serves, and say so."""
     good = {entry["environment"]: int(entry["version"]) for entry in _ledger(world) if entry["action"] == "good"}
     aliases = MlflowClient(world.mlflow_uri).get_registered_model(MODEL).aliases
@@ -151,7 +151,7 @@ def _serves(console: "Console", world: World, **versions: int) -> None:
     console.line(f"      {', '.join(f'{name} serves v{version}' for name, version in versions.items())}")
 
 
-def _told(console: "Console", world: World, pull: PullRequest, title: str, name: str) -> None:
+def _told(console: Console, world: World, pull: PullRequest, title: str, name: str) -> None:
     """Require that the merged pull request was told once what became of it, and say so."""
     comments = [comment for comment in world.comments(pull) if comment.body.rstrip().endswith(TOLD)]
     _require(len(comments) == 1, f"#{pull.number} has {len(comments)} comments on its release; there should be 1")
@@ -222,41 +222,6 @@ def _all_checks(world: World, baseline: Run, *pulls: PullRequest) -> list[CheckR
         found = world.github.call("GET", f"/repos/{world.full_name}/pulls/{pull.number}/commits")
         shas += [commit["sha"] for commit in found] + [world.repository.tip(pull.branch)]
     return [check for sha in dict.fromkeys(shas) for check in reversed(world.check_runs(sha))]
-
-
-class Console:
-    """Prints what happens. On a terminal, the line of a running step is replaced when the step ends."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._begun: dict[str, float] = {}
-        self._live = sys.stdout.isatty()
-        self._bold = ("\033[1m", "\033[0m") if self._live else ("", "")
-
-    def elapsed(self) -> float:
-        """Seconds since the start of the demo."""
-        return time.monotonic() - self._started
-
-    def title(self, text: str) -> None:
-        """Print a heading with the time that has passed."""
-        self.line(f"\n{self._bold[0]}{self.elapsed():5.1f} s  {text}{self._bold[1]}")
-
-    def line(self, text: str) -> None:
-        """Print one line."""
-        print(text, flush=True)
-
-    def progress(self, step: Progress) -> None:
-        """Show a step that starts or ends."""
-        label = f"{step.job} · {step.step}"[:70]
-        if step.outcome is None:
-            self._begun[label] = step.elapsed
-            if self._live:
-                print(f"          ⋯ {label}", end="", flush=True)
-            return
-        took = step.elapsed - self._begun.pop(label, step.elapsed)
-        sign = "✓" if step.outcome == "success" else "✗"
-        start = "\r\033[K" if self._live else ""
-        self.line(f"{start}          {sign} {label:<70} {took:6.1f} s")
 
 
 if __name__ == "__main__":
