@@ -32,8 +32,8 @@ class WarmPython:
 
     def __init__(self, program: Path, modules: Sequence[str], path: Path | None) -> None:
         command = [sys.executable, "-I", __file__, str(program), str(path or ""), *modules]
-        self.child = 0
-        """The process that runs the program now, or ran it last."""
+        self._child = 0
+        self._is_known = threading.Event()
         # Unbuffered, so that nothing is held back from what waits for it.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
         atexit.register(self._end)
@@ -43,14 +43,21 @@ class WarmPython:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         job = {"arguments": list(arguments), "directory": str(directory), "environment": dict(environment), "log": str(log)}
+        self._is_known.clear()
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self.child = int(self._process.stdout.readline())
+        self._child = int(self._process.stdout.readline())
+        self._is_known.set()
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(timeout):
                 self._end()
                 raise TimeoutError(f"{arguments} took more than {timeout:.0f} s:\n{log.read_text(errors='replace')}")
         return int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        """Kill the program that runs now, from another thread. It may have come far before it is known which process it is."""
+        self._is_known.wait()
+        os.kill(self._child, signal.SIGKILL)
 
     def _end(self) -> None:
         if self._process.poll() is None:

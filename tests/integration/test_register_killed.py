@@ -46,7 +46,7 @@ class Killed:
         def kill(call: Call) -> None:
             if after:
                 call.forward()
-            os.kill(self.program.child, signal.SIGKILL)
+            self.program.kill()
 
         return {place: kill}
 
