@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,7 +37,7 @@ def server(
     is_up: Callable[[], bool] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run a server until the block ends; the block starts when it is up: without `is_up`, when `url` answers anything at all."""
+    """Run a server until the block ends; the block starts when it is up: without `is_up`, when `url` answers anything but 503."""
     variables = {**os.environ, **(environment or {})}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, env=variables, start_new_session=True)
@@ -66,8 +67,8 @@ def _wait(process: subprocess.Popen[bytes], is_up: Callable[[], bool], log: Path
 def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.SERVICE_UNAVAILABLE  # what a server says that listens already, and is not ready
     except OSError:
         return False
     return True
