@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def configure(folder: Path, reference: Any, current: Any) -> None:
-    data = {"reference": reference, "current": current, "target": "late", "key": "flight_id", "expectations": "expectations.yaml"}
-    drift = {"sample": 1000, "columns": {"humid": "ignore"}}
+def configure(folder: Path, reference: Any, current: Any, called: Callable[[str], str] = str) -> None:
+    data = {"reference": reference, "current": current, "target": called("late"), "key": called("flight_id")}
+    data["expectations"] = "expectations.yaml"
+    drift = {"sample": 1000, "columns": {called("humid"): "ignore"}}
     with (folder / "modelship.yaml").open("w", encoding="utf-8") as file:
         YAML().dump({"model": "flights", "data": data, "drift": drift}, file)
 
@@ -151,6 +152,40 @@ def test_spark_finds_what_pandas_finds(folder: Path) -> None:
     assert checks <= names
     left = {path.name for path in folder.iterdir()}
     assert left == {".modelship", "train.parquet", "current.parquet", "expectations.yaml", "modelship.yaml"}
+
+
+def odd(name: str) -> str:
+    """A name that means something else to most languages; pandas has no condition on one with a backtick."""
+    return f"{name[0]}.{name}{'' if name == 'origin' else '`s'} 100% Größe"
+
+
+def oddly(arguments: Any) -> Any:
+    """An expectation's arguments, in which columns are called so."""
+    if isinstance(arguments, str):
+        return odd(arguments)
+    if isinstance(arguments, list):
+        return list(map(odd, arguments))
+    about_columns = ("column", "column_A", "column_B", "column_list", "row_condition", "name")
+    return {name: oddly(value) if name in about_columns else value for name, value in arguments.items()}
+
+
+def test_spark_finds_what_pandas_finds_whatever_columns_are_called(folder: Path) -> None:
+    for name in ("train", "current"):
+        pd.read_parquet(folder / f"{name}.parquet").rename(columns=odd).to_parquet(folder / f"{name}.parquet", index=False)
+    columns = list(pd.read_parquet(folder / "train.parquet").columns)
+    wanted = [{name: oddly(arguments)} for name, arguments in EXPECTATIONS]
+    wanted += [{"expect_table_columns_to_match_set": {"column_set": columns[1:]}}]
+    wanted += [{"expect_table_columns_to_match_ordered_list": {"column_list": columns[::-1]}}]
+    with (folder / "expectations.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(wanted, file)
+    configure(folder, "train.parquet", "current.parquet", odd)
+    status, expected = run(folder, "validate", "pandas")
+    assert status == 1
+    status, record = run(folder, "validate", "spark")
+    assert (status, found(record)) == (1, found(expected))
+    docs = (folder / ".modelship" / "files" / "data-docs.html").read_text(encoding="utf-8")
+    assert "t.tempʹs 100% Größe" in docs
+    assert "modelship_column" not in docs + json.dumps(record)
 
 
 def test_times_that_spark_cannot_read_are_bad_input(folder: Path) -> None:

@@ -23,6 +23,9 @@ _SUITE_FIELDS = ("type", "kwargs", "severity", "meta", "notes", "description", "
 _IGNORED_ARGUMENTS = frozenset({"id", "rendered_content", "result_format", "catch_exceptions", "batch_id"})
 """What Great Expectations writes into its suites about running and showing, not about the data."""
 
+COLUMN_ARGUMENTS = frozenset({"column", "column_A", "column_B", "column_list", "column_set"})
+"""Arguments that name columns."""
+
 _SAYS_WHAT = ("value_set", "column_set", "column_list", "type_list", "type_", "regex", "regex_list", "partition_object", "threshold")
 """Arguments without which an expectation that has them holds for any data."""
 

@@ -21,7 +21,15 @@ from modelship.core.words import brief, rule
 from modelship.data.checks import CHECKS, MAX_VALUES, Asked, Found, Side
 from modelship.data.engines.examined import Examined, examine, key_text, row_names
 from modelship.data.engines.pushed import PushedTable
-from modelship.data.expectations import ExpectationSpec, Place, check_engine, check_names, check_substance, columns_to_read
+from modelship.data.expectations import (
+    COLUMN_ARGUMENTS,
+    ExpectationSpec,
+    Place,
+    check_engine,
+    check_names,
+    check_substance,
+    columns_to_read,
+)
 from modelship.data.overlap import OVERLAP, Shared, find_overlap
 from modelship.data.tables.reader import TableReader, could_be, type_name
 
@@ -36,7 +44,6 @@ _SEVERITIES = ("critical", "warning", "info")
 
 _POSITION = "modelship-position"
 _SUBJECT_OF = "modelship-subject-of"
-_COLUMN_ARGUMENTS = frozenset({"column", "column_A", "column_B", "column_list"})
 _ABOUT_THE_EXPECTATION = frozenset({"severity", "meta", "notes", "description"})
 
 NOWHERE = Place()
@@ -172,6 +179,8 @@ class Expectations:
 
     def _build(self, spec: ExpectationSpec, examined: Examined | None = None, meta: Mapping[str, int] | None = None) -> Any:
         arguments = {name: _for_column(name, value, spec, examined) for name, value in spec.arguments.items()}
+        if examined is not None:
+            arguments = examined.aliases.within(arguments)
         if meta is not None:
             arguments["meta"] = meta
         with warnings.catch_warnings():
@@ -187,7 +196,7 @@ class Expectations:
         outcomes: list[Outcome] = []
         for position, spec in enumerate(specs):
             result = results.get(position)
-            message = "it gave no result" if result is None else _raised(result.exception_info)
+            message = "it gave no result" if result is None else _raised(examined.aliases.undone(result.exception_info))
             if result is None or message:
                 raised.append(Raised(spec.columns, _unchecked(spec, table, message or "")))
                 continue
@@ -223,6 +232,8 @@ class Expectations:
         outcomes: dict[int, Any] = {}
         subjects: dict[int, int] = {}
         for outcome in result.results:
+            outcome.result = examined.aliases.undone(outcome.result)
+            outcome.expectation_config.kwargs = examined.aliases.undone(outcome.expectation_config.kwargs)
             meta = outcome.expectation_config.meta
             if _POSITION in meta:
                 outcomes[meta[_POSITION]] = outcome
@@ -408,7 +419,7 @@ def _entry(spec: ExpectationSpec, outcome: Any, examined: Examined, subjects: in
     result = outcome.result
     holds = bool(outcome.success)  # A boolean of numpy's for some.
     nothing = _nothing_checked(spec, result, subjects) if holds else ""
-    hidden = _ABOUT_THE_EXPECTATION | (_COLUMN_ARGUMENTS if spec.columns else frozenset())
+    hidden = _ABOUT_THE_EXPECTATION | (COLUMN_ARGUMENTS if spec.columns else frozenset())
     shown = {name: value for name, value in spec.arguments.items() if name not in hidden and value is not None}
     return Expectation(
         expectation=spec.type,

@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modelship.core.words import brief
+from modelship.data.engines.aliases import Aliases
 from modelship.data.engines.pushed import KeyFacts, PushedTable
 from modelship.data.tables.text import MAX_SAMPLE
 
@@ -20,6 +21,8 @@ class Examined(Protocol):
     """A table with unique column names, ready to be checked."""
 
     rows: int
+    aliases: Aliases
+    """What Great Expectations calls the columns."""
 
     def nulls(self, columns: Sequence[str]) -> Mapping[str, int]:
         """How many rows lack a value, by column."""
@@ -73,6 +76,7 @@ class _InMemory:
         self._frame = frame
         self._key = key
         self.rows = len(frame)
+        self.aliases = Aliases()
 
     def nulls(self, columns: Sequence[str]) -> Mapping[str, int]:
         return {name: int(self._frame[name].isna().sum()) for name in columns}
@@ -116,6 +120,7 @@ class _There:
         self._table = table
         self._key = key if key in table.columns() else None
         self.rows = table.rows()
+        self.aliases = table.backend.aliases
 
     def nulls(self, columns: Sequence[str]) -> Mapping[str, int]:
         return self._table.nulls(columns)
@@ -137,7 +142,7 @@ class _There:
     @property
     def result_format(self) -> Mapping[str, Any]:
         # COMPLETE would bring every failing row here.
-        named = {"unexpected_index_column_names": [self._key]} if self._key else {}
+        named = {"unexpected_index_column_names": [self.aliases.of(self._key)]} if self._key else {}
         return {"result_format": "SUMMARY", **named}
 
     def failing(self, result: Mapping[str, Any]) -> tuple[str, ...]:

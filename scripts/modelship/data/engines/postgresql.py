@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelship.core.config import Engine
 from modelship.core.errors import bad_input
+from modelship.data.engines.aliases import Aliases
 from modelship.data.tables.sql import Query, connect, reason, url_in
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class PostgresQuery:
             return f"md5('{seed}' || '-' || CAST({key} AS TEXT))"
         self._execute("SELECT setseed(:seed)", {"seed": seed % 1_000_003 / 1_000_003})
         return "random()"
+
+    @property
+    def aliases(self) -> Aliases:
+        """None: names are quoted."""
+        return Aliases()
 
     def batch(self, data_sources: Any) -> Any:
         """The query, which Great Expectations takes as one that begins with SELECT. Raises BadInput for a parameter."""

@@ -22,6 +22,8 @@ from modelship.data.tables.text import MAX_SAMPLE, NUMBER, TIME
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from modelship.data.engines.aliases import Aliases
+
 _COLUMNS_A_QUERY = 100
 """PostgreSQL gives up to 1,664 columns."""
 
@@ -38,6 +40,10 @@ class Backend(Protocol):
     """The name of the type for text."""
     place: str
     """Tables of one place can be joined."""
+
+    @property
+    def aliases(self) -> Aliases:
+        """Columns of the batch that have another name there."""
 
     @property
     def relation(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from modelship.core.config import Engine
 from modelship.core.errors import infrastructure
 from modelship.core.scratch import scratch_folder
+from modelship.data.engines.aliases import Aliases
 from modelship.data.tables.reader import UNNAMED_INDEX
 
 if TYPE_CHECKING:
@@ -143,10 +144,17 @@ class SparkParquet:
         """Without a key the order depends on how the files are split."""
         return f"rand({seed})" if key is None else f"md5(concat('{seed}:', CAST({key} AS STRING)))"
 
+    @cached_property
+    def aliases(self) -> Aliases:
+        """Of all that is no plain word."""
+        return Aliases(self.columns())
+
     def batch(self, data_sources: Any) -> Any:
         """The whole data frame."""
         asset = data_sources.add_spark("tables").add_dataframe_asset("table")
-        return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": self._frame})
+        return asset.add_batch_definition_whole_dataframe("all").get_batch(
+            {"dataframe": self._frame.toDF(*map(self.aliases.of, self._frame.columns))}
+        )
 
     def explain(self, error: Exception) -> str:
         """The first line: what follows is a trace of Java's."""
