@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy
+from mlflow.entities import Dataset, DatasetInput
 
 from modelship.core.config import TableSource
 from modelship.core.errors import BadInput, InfrastructureError
@@ -236,7 +237,12 @@ def test_a_dataset_that_is_nowhere_is_bad_input(tmp_path: Path, mlflow: str, mon
     client_library.set_experiment("tables")
     with client_library.start_run() as unsourced:
         client_library.log_input(client_library.data.from_pandas(pd.DataFrame({"x": [1]}), name="unsourced"))
-    for run, said in ((logged(mlflow), "logged no dataset"), ("0" * 32, "knows no run"), (unsourced.info.run_id, "which is no file")):
+    client = client_library.MlflowClient(mlflow)
+    strange = client.create_run(unsourced.info.experiment_id).info.run_id
+    client.log_inputs(strange, [DatasetInput(Dataset(name="strange", digest="0", source_type="carrier-pigeon", source="{}"))])
+    asked = {logged(mlflow): "logged no dataset", "0" * 32: "knows no run"}
+    asked |= {unsourced.info.run_id: "which is no file", strange: "comes from `carrier-pigeon`, which is no file"}
+    for run, said in asked.items():
         with pytest.raises(BadInput, match=said):
             dataset(run)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

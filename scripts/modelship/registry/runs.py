@@ -128,10 +128,14 @@ class Runs:
         Its path; a path of this machine stays where it is. Raises BadInput for a run or a dataset that is not there, for several of
         them without a name, and for a source that is no file.
         """
+        run = None
         with answering(self.tracking_uri, absent_is_none=True):
             run = self._client.get_run(run_id)
+        if run is None:
+            raise bad_input(f"MLflow knows no run `{run_id}`.", "Is the tracking URI right?")
+        with answering(self.tracking_uri):
             return _download_source(_dataset(run, run_id, name), folder)
-        raise bad_input(f"MLflow knows no run `{run_id}`.", "Is the tracking URI right?")
+        raise AssertionError("`answering` passes every error on")
 
     def record(
         self,
@@ -295,10 +299,14 @@ def _dataset(run: Any, run_id: str, name: str) -> Any:
 
 def _download_source(dataset: Any, folder: str) -> str:
     import mlflow
+    from mlflow.exceptions import MlflowException
 
-    source = mlflow.data.get_source(dataset)
     try:
-        path = source.load(folder)
+        source = mlflow.data.get_source(dataset)
+    except MlflowException:  # a type of source that this MLflow does not know
+        source = None
+    try:
+        path = source and source.load(folder)
     except (NotImplementedError, TypeError):
         path = None
     if not isinstance(path, str | Path):
