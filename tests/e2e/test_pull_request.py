@@ -1,12 +1,22 @@
 """A pull request through the real workflows, judged by what is on GitHub in the end."""
 
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput
+from ruamel.yaml import YAML
 
 from .act import Run
 from .demo import BLOCKED, CHECK, HARMFUL, HARMLESS, MARKER, PASSED
 from .github import Comment
 from .markdown import headline, plain
 from .moment import Moment, after
+from .team import record
 from .world import World
 
 pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
@@ -97,3 +107,29 @@ def test_read_only_token_still_judges_and_fails(world: World, baseline: Run) -> 
     assert not run.succeeded
     assert world.comments(pull) == []
     assert f"## {BLOCKED}" in run.jobs["judge"].summary
+
+
+def test_a_table_may_be_a_dataset_of_an_mlflow_run(world: World, baseline: Run, tmp_path: Path) -> None:
+    lock = YAML(typ="safe", pure=True).load(world.repository.read("dvc.lock"))
+    (md5,) = {out["md5"] for stage in lock["stages"].values() for out in stage["outs"] if out["path"] == "data/train.parquet"}
+    table = tmp_path / "train.parquet"
+    shutil.copyfile(world.repository.work / "dvc-storage" / "files" / "md5" / md5[:2] / md5[2:], table)
+    client = MlflowClient(world.mlflow_uri)
+    logged = client.create_run(client.create_experiment("tables")).info
+    client.log_artifact(logged.run_id, str(table), "data")
+    path = f"{logged.artifact_uri.removeprefix('mlflow-artifacts:/')}/data/{table.name}"
+    source = json.dumps({"url": f"{world.mlflow_uri}/api/2.0/mlflow-artifacts/artifacts/{path}"})
+    client.log_inputs(logged.run_id, [DatasetInput(Dataset(name="flights", digest="0", source_type="http", source=source))])
+
+    reads = f"reference: {{mlflow-run: {logged.run_id}, dataset: flights}}"
+    pull = world.open_pull_request(
+        "dataset", {"modelship.yaml": lambda text: re.sub("reference: .*", reads, text)}, "Read from MLflow"
+    )
+    moment = after(world, pull, world.run_pull_request(pull, action="opened"))
+
+    assert moment.run.jobs["train"].conclusion == "success", moment.run.log
+    name = f"dataset flights of MLflow run {logged.run_id}"
+    rows = len(pd.read_parquet(table))
+    validated, compared = (record(moment.run, command)["tables"][0] for command in ("validate", "drift-report"))
+    assert (validated["path"], validated["rows"]) == (name, rows)
+    assert (compared["source"], compared["rows"]) == (name, rows)

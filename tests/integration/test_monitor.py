@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput
 
 import modelship
 from modelship.core.records import MonitorRecord
@@ -123,6 +124,14 @@ class Server:
         version = self.client.create_model_version(self.name, f"runs:/{run.info.run_id}/model", run.info.run_id, tags=tags)
         return int(version.version)
 
+    def log_dataset(self, table: Path) -> str:
+        """A run that logged the table as a dataset."""
+        experiment = self.client.get_experiment_by_name(self.name)
+        run = self.client.create_run(str(experiment and experiment.experiment_id))
+        dataset = Dataset(name=table.stem, digest="0", source_type="local", source=json.dumps({"uri": str(table)}))
+        self.client.log_inputs(run.info.run_id, [DatasetInput(dataset)])
+        return str(run.info.run_id)
+
     def deploy(self, version: int) -> None:
         ledger = Log(self.uri, self.name)
         begins = Entry(environment="production", action=Action.DEPLOY, version=version, key="first", expects=0, lease=60)
@@ -160,10 +169,14 @@ def test_the_live_version_is_found_and_each_batch_kept_once_however_often_it_is_
     # Without environments it is the alias that says which version is live.
     del production.config["deploy"]
     server.client.set_registered_model_alias("churn-live", "champion", "2")
+    production.config["data"]["reference"] = {"mlflow-run": server.log_dataset(tmp_path / "train.parquet")}
     production.write()
-    code, said, outputs = run(tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), MLFLOW_TRACKING_URI=mlflow)
+    code, said, outputs = run(tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), "--tracking-uri", mlflow)
     assert code == 0, said
     assert outputs["mlflow-url"].startswith(mlflow)
+    drift = record(tmp_path).drift
+    assert drift
+    assert {column.column for column in drift.columns} >= {"age", "plan"}
     assert len(seen(mlflow, "churn-live")) == 1
     code, said, _ = run(
         tmp_path, "monitor", "--since", "2026-11-02", "--now", NOW.isoformat(), "--version", "3", MLFLOW_TRACKING_URI=mlflow

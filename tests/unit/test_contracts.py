@@ -448,20 +448,19 @@ def test_the_baseline_that_is_scored_is_the_one_that_was_fetched() -> None:
 
 def test_only_training_of_the_default_branch_sees_the_tracking_server() -> None:
     steps = read(ROOT / ".github/workflows/model-pull-request.yml")["jobs"]["train"]["steps"]
-    names = [step["name"] for step in steps]
-    fetches = names.index("Fetch the baseline's model")
-    assert steps[fetches]["with"]["fetch-baseline"] == "true"
-    # Nothing of the pull request has run when that step sees credentials.
-    before = {"$/actions/dvc-pull", "$/actions/validate", "$/actions/drift-report", *_foreign(steps)}
-    assert {step.get("uses") for step in steps[:fetches]} <= before
-    assert not any("run" in step for step in steps[:fetches])
-    others = [step for step in steps if step is not steps[fetches]]
-    given = [str(value) for step in others for value in {**step.get("with", {}), **step.get("env", {})}.values()]
+    runs = [step["name"] for step in steps].index("Install what training needs")
+    # Nothing of the pull request has run when these see credentials.
+    before = {"$/actions/dvc-pull", "$/actions/validate", "$/actions/drift-report", "$/actions/evaluate", *_foreign(steps)}
+    assert {step.get("uses") for step in steps[:runs]} <= before
+    (evaluates,) = (step for step in steps[:runs] if step["uses"] == "$/actions/evaluate")
+    assert evaluates["with"]["fetch-baseline"] == "true"
+    given = [str(value) for step in steps[runs:] for value in {**step.get("with", {}), **step.get("env", {})}.values()]
     about_mlflow = [value for value in given if "mlflow" in value]
     assert len(about_mlflow) == 3
     for value in about_mlflow:
         assert value.startswith("${{ !github.event.pull_request && (")
         assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)) && " in value
+    assert not any("secrets." in value for value in given if value not in about_mlflow)
 
 
 def test_the_base_commit_is_at_hand_where_the_history_is_not() -> None:

@@ -54,6 +54,8 @@ def look(space: frame.Workspace, given: dict[str, Any], keep: bool) -> frame.Res
     from modelship.monitoring.monitor import Asked, monitor
 
     asked = Asked(**given)
+    if asked.tracking_uri:
+        os.environ["MLFLOW_TRACKING_URI"] = asked.tracking_uri  # where a table is a dataset of a run, here or in another process
     record, code = monitor(loaded, space.run_directory, asked, space.config_path, space.overrides)
     uri = asked.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     url = ""

@@ -43,7 +43,7 @@ Inputs = Mapping[str, str | None]
     help="Whether to score the saved model and the baseline's on the same rows, and to check the model.",
 )
 @click.option("--base", help="The base commit; the pull request's, or where this branch left the default one, without it.")
-@click.option("--tracking-uri", help="The MLflow server for baselines; MLFLOW_TRACKING_URI without it.")
+@click.option("--tracking-uri", help="The MLflow server for baselines and datasets of runs; MLFLOW_TRACKING_URI without it.")
 @click.option("--credentials", help="Lines `NAME=VALUE` for the DVC remote's storage library (AWS_…, AZURE_…, GOOGLE_…).")
 @click.option("--github-token", help="Writes the comment and the check; without it the report is only rendered.")
 @click.option("--report-url", help="Where the report page can be read, for the link in the comment.")
@@ -66,7 +66,9 @@ def command(
         _check(base, config)
     for name in RECORDS:
         _forget(config, name)
-    found_by: Inputs = {"BASE": base, "TRACKING_URI": tracking_uri, "CREDENTIALS": credentials}
+    if tracking_uri:
+        os.environ["MLFLOW_TRACKING_URI"] = tracking_uri  # which every step reads that may see it
+    found_by: Inputs = {"BASE": base, "CREDENTIALS": credentials}
     steps = _Steps(config)
     with tempfile.TemporaryDirectory(prefix="modelship-") as folder:
         baseline: Mapping[str, str] = {}
@@ -93,9 +95,7 @@ def command(
             steps.take("evaluate", fetched, may_see_tracking=False)
         # The report has its tables.
         steps.take("metric-gate", {**found_by, "GITHUB_TOKEN": github_token, "QUIET": "true"})
-    published, outputs = _run(
-        "comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url, "TRACKING_URI": tracking_uri}
-    )
+    published, outputs = _run("comment", config, {"GITHUB_TOKEN": github_token, "REPORT_URL": report_url})
     workflow.set_outputs(outputs)
     sys.exit(steps.verdict or published)
 
