@@ -31,15 +31,16 @@ class WarmPython:
     """
 
     def __init__(self, program: Path, modules: Sequence[str], path: Path | None) -> None:
-        command = [sys.executable, "-I", __file__, str(program), str(path or ""), *modules]
+        self._command = [sys.executable, "-I", __file__, str(program), str(path or ""), *modules]
         self._child = 0
         self._is_known = threading.Event()
-        # Unbuffered, so that nothing is held back from what waits for it.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
+        self._process = self._start()
         atexit.register(self._end)
 
-    def run(self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, timeout: float = 300) -> int:
+    def run(self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, timeout: float = 900) -> int:
         """Run the program; returns its exit status (negative: the signal). What it prints goes to `log`."""
+        if self._process.poll() is not None:
+            self._process = self._start()  # One that took too long fails alone.
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         job = {"arguments": list(arguments), "directory": str(directory), "environment": dict(environment), "log": str(log)}
@@ -58,6 +59,10 @@ class WarmPython:
         """Kill the program that runs now, from another thread. It may have come far before it is known which process it is."""
         self._is_known.wait()
         os.kill(self._child, signal.SIGKILL)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # Unbuffered, so that nothing is held back from what waits for it.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
 
     def _end(self) -> None:
         if self._process.poll() is None:

@@ -68,3 +68,12 @@ def test_a_program_ends_as_it_would_if_it_were_started(tmp_path: Path, code: str
     exit_code = WarmPython(program, (), None).run(("a", "b"), tmp_path, variables, log)
 
     assert (exit_code, log.read_text()) == (started.returncode, started.stdout)
+
+
+def test_what_takes_too_long_fails_alone(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys, time; time.sleep(float(sys.argv[1]))")
+    python = WarmPython(program, (), None)
+    with pytest.raises(TimeoutError, match="took more than 1 s"):
+        python.run(("600",), tmp_path, {}, tmp_path / "log", timeout=1)
+    assert python.run(("0",), tmp_path, {}, tmp_path / "log") == 0
