@@ -71,7 +71,8 @@ def test_our_comment_is_found_behind_a_hundred_others(team: Team) -> None:
 
 
 def test_a_forged_marker_is_not_touched(team: Team) -> None:
-    forged = team.server.comment(team.pull.number, f"## 🟢 flight-delay: fine\n\n{MARK}")
+    team.server.comment(team.pull.number, f"## 🟢 flight-delay: fine\n\n{MARK}")
+    [forged] = team.comments()
     team.publish(bad())
     assert forged in team.comments()
     assert len(team.ours()) == 1

@@ -152,7 +152,8 @@ def test_two_mlflow_models_that_look_at_different_columns_are_scored_on_the_same
     assert {"finite", "probabilities", "classes", "same answers twice", "same answers in another process"} <= set(checks(flights))
     assert {"single-row p99", "batch p99", "model size", "invariant to carrier", "cross-validated roc_auc"} <= set(checks(flights))
     assert record["latency"]["single-row"]["calls"] >= 10
-    assert record["latency"]["batch"] == {**record["latency"]["batch"], "rows": 1000, "calls": 20}
+    assert record["latency"]["batch"]["rows"] == 1000
+    assert 1 <= record["latency"]["batch"]["calls"] <= 20, "fewer where they take long"
 
     truth = table(300, 1)
     answers = {}
