@@ -37,7 +37,7 @@ class WarmPython:
         self._process = self._start()
         atexit.register(self._end)
 
-    def run(self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, timeout: float = 900) -> int:
+    def run(self, arguments: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, timeout: float = 300) -> int:
         """Run the program; returns its exit status (negative: the signal). What it prints goes to `log`."""
         if self._process.poll() is not None:
             self._process = self._start()  # One that took too long fails alone.

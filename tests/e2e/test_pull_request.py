@@ -17,7 +17,7 @@ from .github import Comment
 from .markdown import headline, plain
 from .moment import Moment, after
 from .team import record
-from .world import World
+from .world import World, stored
 
 pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
 
@@ -113,7 +113,7 @@ def test_a_table_may_be_a_dataset_of_an_mlflow_run(world: World, baseline: Run, 
     lock = YAML(typ="safe", pure=True).load(world.repository.read("dvc.lock"))
     (md5,) = {out["md5"] for stage in lock["stages"].values() for out in stage["outs"] if out["path"] == "data/train.parquet"}
     table = tmp_path / "train.parquet"
-    shutil.copyfile(world.repository.work / "dvc-storage" / "files" / "md5" / md5[:2] / md5[2:], table)
+    shutil.copyfile(stored(world.repository.work, md5), table)
     client = MlflowClient(world.mlflow_uri)
     logged = client.create_run(client.create_experiment("tables")).info
     client.log_artifact(logged.run_id, str(table), "data")

@@ -22,7 +22,7 @@ from .act import Run
 from .demo import MODEL
 from .github import BOT
 from .test_release import aliases, served
-from .world import CHECKOUT, MONITOR, MONITOR_PERMISSIONS, RELEASE, World
+from .world import CHECKOUT, MONITOR, MONITOR_PERMISSIONS, RELEASE, World, stored
 
 pytestmark = [pytest.mark.usefixtures("baseline"), pytest.mark.xdist_group("template")]
 
@@ -72,7 +72,7 @@ def july() -> pd.DataFrame:
     template = CHECKOUT / "template-repo"
     lock = YAML(typ="safe", pure=True).load(template / "dvc.lock")
     (md5,) = (one["md5"] for one in lock["stages"]["prepare"]["outs"] if one["path"] == "data/holdout.parquet")
-    return pd.read_parquet(template / "dvc-storage" / "files" / "md5" / md5[:2] / md5[2:])
+    return pd.read_parquet(stored(template, md5))
 
 
 def conclusions(run: Run) -> dict[str, str | None]:

@@ -56,6 +56,11 @@ MONITOR_PERMISSIONS = {"contents": "read", "actions": "write", "issues": "write"
 Edit: TypeAlias = str | bytes | Path | Callable[[str], str] | None
 
 
+def stored(checkout: Path, md5: str) -> Path:
+    """A file as DVC's storage holds it, in a checkout of the template."""
+    return checkout / "dvc-storage" / "files" / "md5" / md5[:2] / md5[2:]
+
+
 class World:
     """Everything runs from entering the context until leaving it, in one temporary folder, on ports of 127.0.0.1.
 

@@ -43,7 +43,7 @@ from .console import Console
 from .git import GitError, git
 from .github import ToolMissingError
 from .processes import NotReadyError
-from .world import CHECKOUT, MONITOR, MONITOR_PERMISSIONS, RELEASE, World
+from .world import CHECKOUT, MONITOR, MONITOR_PERMISSIONS, RELEASE, World, stored
 
 MODEL = BUCKET = "flight-delay"
 CHECK = f"modelship: {MODEL}"
@@ -178,7 +178,7 @@ class Year:
         """All flights of the year, as DVC's storage holds them."""
         named = YAML(typ="safe", pure=True).load(self.world.repository.read("data/flights.parquet.dvc"))
         (md5,) = (out["md5"] for out in named["outs"])
-        return pd.read_parquet(self.world.repository.work / "dvc-storage" / "files" / "md5" / md5[:2] / md5[2:])
+        return pd.read_parquet(stored(self.world.repository.work, md5))
 
     def _month(self, window: Window, trained_at: datetime) -> Month:
         """The live version answers; the month is looked at two days after its end; what is dispatched is run."""

@@ -152,8 +152,10 @@ def test_two_mlflow_models_that_look_at_different_columns_are_scored_on_the_same
     assert {"finite", "probabilities", "classes", "same answers twice", "same answers in another process"} <= set(checks(flights))
     assert {"single-row p99", "batch p99", "model size", "invariant to carrier", "cross-validated roc_auc"} <= set(checks(flights))
     assert record["latency"]["single-row"]["calls"] >= 10
-    assert record["latency"]["batch"]["rows"] == 1000
-    assert 1 <= record["latency"]["batch"]["calls"] <= 20, "fewer where they take long"
+    batch = record["latency"]["batch"]
+    assert batch["rows"] == 1000
+    # Fewer than 20 calls only where these took the five seconds that there are for them.
+    assert batch["calls"] == 20 or (10 <= batch["calls"] < 20 and batch["calls"] * batch["p99"] > 0.9 * 5000)
 
     truth = table(300, 1)
     answers = {}

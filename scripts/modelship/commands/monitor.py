@@ -57,7 +57,7 @@ def look(space: frame.Workspace, given: dict[str, Any], keep: bool) -> frame.Res
     if asked.tracking_uri:
         os.environ["MLFLOW_TRACKING_URI"] = asked.tracking_uri  # where a table is a dataset of a run, here or in another process
     record, code = monitor(loaded, space.run_directory, asked, space.config_path, space.overrides)
-    uri = asked.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     url = ""
     if keep and uri and not asked.baseline and record.batch:
         from modelship.core.records import encode

@@ -196,7 +196,7 @@ class Expectations:
         outcomes: list[Outcome] = []
         for position, spec in enumerate(specs):
             result = results.get(position)
-            message = "it gave no result" if result is None else _raised(examined.aliases.undone(result.exception_info))
+            message = "it gave no result" if result is None else _raised(result.exception_info)
             if result is None or message:
                 raised.append(Raised(spec.columns, _unchecked(spec, table, message or "")))
                 continue
@@ -233,6 +233,7 @@ class Expectations:
         subjects: dict[int, int] = {}
         for outcome in result.results:
             outcome.result = examined.aliases.undone(outcome.result)
+            outcome.exception_info = examined.aliases.undone(outcome.exception_info)
             outcome.expectation_config.kwargs = examined.aliases.undone(outcome.expectation_config.kwargs)
             meta = outcome.expectation_config.meta
             if _POSITION in meta:

@@ -36,9 +36,8 @@ class Aliases:
             return _ALIAS.sub(lambda alias: self._names.get(alias[0], alias[0]), found)
         if isinstance(found, Mapping):
             return {self.undone(name): self.undone(value) for name, value in found.items()}
-        if isinstance(found, list | tuple | set | frozenset):
-            return type(found)(map(self.undone, found))
-        return found
+        several = next((kind for kind in (list, tuple, set, frozenset) if isinstance(found, kind)), None)
+        return several(map(self.undone, found)) if several else found
 
     def _within(self, argument: str, value: Any) -> Any:
         if argument in COLUMN_ARGUMENTS:

@@ -32,6 +32,7 @@ class PostgresQuery:
     engine: Engine = "sql"
     kind = "PostgreSQL"
     text = "TEXT"
+    aliases = Aliases()
 
     def __init__(self, query: str, connection: str, directory: Path) -> None:
         """Raises BadInput without the variable `connection` or for another database, InfrastructureError when it does not answer."""
@@ -94,11 +95,6 @@ class PostgresQuery:
             return f"md5('{seed}' || '-' || CAST({key} AS TEXT))"
         self._execute("SELECT setseed(:seed)", {"seed": seed % 1_000_003 / 1_000_003})
         return "random()"
-
-    @property
-    def aliases(self) -> Aliases:
-        """None: names are quoted."""
-        return Aliases()
 
     def batch(self, data_sources: Any) -> Any:
         """The query, which Great Expectations takes as one that begins with SELECT. Raises BadInput for a parameter."""

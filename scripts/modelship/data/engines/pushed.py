@@ -43,7 +43,7 @@ class Backend(Protocol):
 
     @property
     def aliases(self) -> Aliases:
-        """Columns of the batch that have another name there."""
+        """What the batch calls the columns."""
 
     @property
     def relation(self) -> str:
