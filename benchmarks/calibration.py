@@ -78,6 +78,7 @@ def on_simulated_rows(executor: Executor, runs: int) -> str:
             for name in SHAPES[chosen[0]].measures
         ]
         blocks.append(f"### {family.capitalize()}\n\n{_markdown([family, *(SHAPES[index].name for index in chosen)], rows)}")
+    blocks.append(f"### Each metric, over all rows that it was simulated on\n\n{_by_metric(equal, worse)}")
     blocks.append(f"### All of them\n\n{_extremes(equal, worse)}")
     blocks.append(f"### A drop of twice the margin\n\n{_power(executor, truths)}")
     return "\n\n".join(blocks)
@@ -87,6 +88,16 @@ def _simulated_cell(equal: Tally, worse: Tally) -> str:
     undefined = f" ({equal.undefined:,} undefined)" if equal.undefined else ""
     shares = (_percent(equal.failed, equal.runs), _percent(equal.covered, equal.runs), _percent(worse.covered, worse.runs))
     return " / ".join(shares) + undefined
+
+
+def _by_metric(equal: Sequence[Tallies], worse: Sequence[Tallies]) -> str:
+    rows = []
+    for name in dict.fromkeys(itertools.chain.from_iterable(equal)):
+        alike, apart = (reduce(add, (one[name] for one in found if name in one)) for found in (equal, worse))
+        shares = (alike.failed / alike.runs, alike.covered / alike.runs, apart.covered / apart.runs)
+        rows.append([f"`{name}`", f"{alike.runs:,}", *(f"{100 * share:.2f}" for share in shares)])
+    head = ["metric", "comparisons", "wrong `fail` of equal models", "coverage, equal models", "coverage, worse candidate"]
+    return _markdown(head, rows)
 
 
 def _extremes(equal: Sequence[Tallies], worse: Sequence[Tallies]) -> str:

@@ -153,6 +153,7 @@ SHAPES = (
         "3 classes", "n = 1,000, the rarest 10 %", 1_000, MULTICLASS, partial(three_classes, noise=0.2, shares=(0.6, 0.3, 0.1)), 0.8
     ),
     Shape("numbers", "n = 100", 100, NUMBERS, partial(skewed_numbers, noise=0.5), 1.2),
+    Shape("numbers", "n = 100, models much alike", 100, NUMBERS, partial(skewed_numbers, noise=0.1), 0.8),
     Shape("numbers", "n = 1,000, models much alike", 1_000, NUMBERS, partial(skewed_numbers, noise=0.1), 0.8),
     Shape("numbers", "n = 1,000, models little alike", 1_000, NUMBERS, partial(skewed_numbers, noise=1.0), 1.2),
     Shape("numbers", "n = 1,000 in 200 groups", 1_000, NUMBERS, grouped_numbers, 0.6),
@@ -160,8 +161,8 @@ SHAPES = (
 
 
 CONFIDENCE = 0.95
-WIDTHS = (0.0, 1.0, comparison.PSEUDO_ROWS, 3.0)
-"""By how many rows intervals are widened, beside the gate's own number."""
+WIDTHS = (0.0, comparison.PSEUDO_ROWS, 1.0, 2.0)
+"""By how many rows intervals are widened: the gate's own number, and others."""
 HUGE = 2_000_000
 """Rows of the sample that stands for the truth where that has no formula."""
 

@@ -65,9 +65,9 @@ def test_a_true_drop_is_covered(shape: Shape) -> None:
         (5, "brier_score_loss"),
         (6, "f1_macro"),
         (8, "r2"),
-        (10, "root_mean_squared_error"),
-        (10, "mean_absolute_error"),
-        (10, "median_absolute_error"),
+        (11, "root_mean_squared_error"),
+        (11, "mean_absolute_error"),
+        (11, "median_absolute_error"),
     ],
 )
 def test_a_drop_of_twice_the_margin_is_caught(position: int, name: str) -> None:

@@ -398,7 +398,16 @@ def test_a_metric_of_the_teams_own_rests_on_its_groups() -> None:
         return own_metrics(limits, record, must_be_there=True).comparisons["cost"]
 
     by_row, by_group = compared(alone), compared(msgspec.structs.replace(alone, groups=50))
-    assert (by_row.support, by_row.freedom) == (400, math.inf)
+    assert (by_row.support, by_row.freedom) == (400, 399)
     assert (by_group.support, by_group.freedom, by_group.rows) == (50, 49, 400)
     assert by_group.change == by_row.change == pytest.approx(-0.2)
     assert by_group.interval(0.95)[0] < by_row.interval(0.95)[0] < by_row.interval(0.95)[1] < by_group.interval(0.95)[1]
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(None, None), (0, None), (1, None), (400, 1)])
+def test_a_metric_of_the_teams_own_that_rests_on_one_row_has_no_interval(rows: int | None, groups: int | None) -> None:
+    limits = {"cost": Limit(better="lower", max_regression=0.1, function="a:b")}
+    metric = FunctionMetric(function="a:b", candidate=1.2, baseline=1.0, standard_error=0.05, method="mean", groups=groups)
+    record = EvaluateRecord(status="pass", summary="", rows=rows, functions={"cost": metric})
+    found = own_metrics(limits, record, must_be_there=True)
+    assert (found.candidate, found.baseline, found.comparisons) == ({"cost": 1.2}, {"cost": 1.0}, {})

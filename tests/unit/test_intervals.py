@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from modelship.gate.comparison import MOST_ROWS, POWER, Comparison
-from modelship.gate.rows.intervals import compare
+from modelship.gate.comparison import MOST_ROWS, POWER, Comparison, of_sum
+from modelship.gate.rows.intervals import Estimate, compare, compare_apart, estimate
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure
 from modelship.gate.rows.paired import Answers, Paired
 
@@ -133,32 +133,57 @@ def by_hand(
 # Formulas.
 
 
-def bonett_price(n: int, newly_wrong: int, newly_right: int, confidence: float) -> tuple[float, float]:
-    """The adjusted Wald interval of Bonett & Price 2012, equation (6), for the change of a share of right rows."""
-    lost, won = (newly_wrong + 1) / (n + 2), (newly_right + 1) / (n + 2)
-    half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt((lost + won - (lost - won) ** 2) / (n + 2))
-    return won - lost - half, won - lost + half
+def many_of_which_turned(lost: int, won: int) -> Comparison:
+    """So many rows that `lost` and `won` of them alone count, each as one."""
+    return by_hand(won - lost, math.sqrt(lost + won), effective_rows=lost + won)
 
 
-@pytest.mark.parametrize("n", [200, 1000, 100_000])
-@pytest.mark.parametrize(("wrong", "right"), [(1, 0), (0, 1), (2, 1), (5, 5), (10, 0), (20, 10), (50, 50), (100, 40)])
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_accuracy_has_the_interval_of_bonett_and_price(n: int, wrong: int, right: int, confidence: float) -> None:
-    low, high = compare(measure("accuracy"), right_or_wrong(n, wrong, right)).interval(confidence)
-    theirs = bonett_price(n, wrong, right, confidence)
-    # They divide by n + 2 where this divides by n, and take squares around the change where this takes them around none.
-    around_none = math.sqrt(1 + (wrong - right) ** 2 / (n * (wrong + right)))
-    assert (low, high) == pytest.approx(theirs, abs=(5 / n + around_none - 1) * (theirs[1] - theirs[0]))
-    assert high - low == pytest.approx((theirs[1] - theirs[0]) * around_none, rel=10 / n)
+@pytest.mark.parametrize(("lost", "won"), [(1, 0), (4, 0), (5, 0), (7, 1), (20, 11), (6, 9)])
+def test_rows_count_as_turned_or_not(lost: int, won: int) -> None:
+    n = 1_000_000
+    low, high = compare(measure("accuracy"), right_or_wrong(n, lost, won)).interval(0.95)
+    assert (low * n, high * n) == pytest.approx(many_of_which_turned(lost, won).interval(0.95), rel=1e-4)
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 10, 60])
-def test_few_rows_that_all_turn_fail_no_sooner_than_mcnemar_would(n: int) -> None:
-    """n rows newly wrong and none newly right have no spread, and yet five of them are no proof."""
-    low, high = compare(measure("accuracy"), right_or_wrong(n, n, 0)).interval(0.95)
-    # McNemar 1947, with one row more on either side: the change is beyond chance where b^2 / (b + 2) is above 1.96^2.
-    assert (high < 0) == (n**2 / (n + 2) > 1.959963984540054**2) == (n >= 6)
-    assert low == -1 - (high + 1)
+@pytest.mark.parametrize("differ", [*range(1, 61), 100])
+def test_a_loss_of_accuracy_is_proven_where_the_mid_p_test_of_mcnemar_says_so(differ: int) -> None:
+    """Fagerland, Lydersen & Laake 2013: half of the chance of what was seen, and all of that of what is rarer still."""
+    for lost in range(differ + 1):
+        chance = stats.binom.sf(lost, differ, 0.5) + stats.binom.pmf(lost, differ, 0.5) / 2
+        assert (many_of_which_turned(lost, differ - lost).interval(0.95)[1] < 0) == (chance < 0.025), lost
+
+
+@pytest.mark.parametrize("expected", [1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 100])
+@pytest.mark.parametrize(("confidence", "most"), [(0.9, 0.0502), (0.95, 0.0249), (0.99, 0.0050), (0.999, 0.0005)])
+def test_equal_models_are_blocked_no_more_often_than_confidence_says(expected: float, confidence: float, most: float) -> None:
+    """Over all numbers of rows on which two models may differ, where so many are expected (Poisson), each in favour of either."""
+
+    def blocked(differ: int) -> float:
+        lost = [lost for lost in range(differ + 1) if many_of_which_turned(lost, differ - lost).interval(confidence)[1] < 0]
+        return float(stats.binom.pmf(lost, differ, 0.5).sum())
+
+    assert sum(stats.poisson.pmf(differ, expected) * blocked(differ) for differ in range(1, 2 * int(expected) + 30)) <= most
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 12, 20, 40])
+def test_of_few_rows_no_loss_is_proven_sooner_than_by_the_mid_p_test(n: int, confidence: float) -> None:
+    for lost in range(n + 1):
+        for won in range(n + 1 - lost):
+            if compare(measure("accuracy"), right_or_wrong(n, lost, won)).interval(confidence)[1] < 0:
+                chance = stats.binom.sf(lost, lost + won, 0.5) + stats.binom.pmf(lost, lost + won, 0.5) / 2
+                assert chance < (1 - confidence) / 2, (lost, won)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 10, 60])
+def test_few_rows_that_all_turn_have_a_spread_all_the_same(n: int) -> None:
+    """n rows newly wrong and none newly right: no row differs from their mean, and yet six of six are no proof."""
+    compared = compare(measure("accuracy"), right_or_wrong(n, n, 0))
+    low, high = compared.interval(0.95)
+    half = stats.t.ppf(0.975, n - 1) * math.sqrt((n + 0.5) / n**2)
+    assert low + high == pytest.approx(-2)
+    assert high - low == pytest.approx(2 * half, rel={2: 0.12, 3: 0.008}.get(n, 0.005))
+    assert (high < 0) == (n >= 7)
 
 
 def test_numbers_by_hand() -> None:
@@ -169,14 +194,16 @@ def test_numbers_by_hand() -> None:
     assert comparison.method == "mean of paired differences"
     assert comparison.standard_error == pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3 / 4))
     assert comparison.effective_rows == pytest.approx(14**2 / (16 + 1 + 0 + 81))
-    assert (comparison.support, comparison.least_error, comparison.freedom) == (4, 0, math.inf)
-    # 14/12 for the spread, as much again for two more rows beside effective 2, and 2^2 over 4 for the change.
-    widened = math.sqrt(14 / 12 + 14 / 12 + 1)
+    assert (comparison.support, comparison.least_error, comparison.freedom) == (4, 0, 3)
+    # 14/12 for the spread, a quarter of it for half a row beside effective 2, and 2^2 over 4 for the change.
+    widened = math.sqrt(14 / 12 + 14 / 12 / 4 + 1)
     assert comparison.widened_error == pytest.approx(widened)
-    assert comparison.interval(0.95) == pytest.approx((-2 - 1.959963984540054 * widened, -2 + 1.959963984540054 * widened))
-    # 4 rows times ((1.96 + 0.84) times the widened error, over a distance of 1.5) squared.
-    expected = 4 * ((1.959963984540054 + 0.8416212335729143) * widened / 1.5) ** 2
-    assert comparison.rows_to_decide(0.5, 0.95) == math.ceil(expected) == 47
+    quantile = stats.t.ppf(0.975, 3)
+    assert comparison.interval(0.95) == pytest.approx((-2 - quantile * widened, -2 + quantile * widened), rel=0.003)
+    # 4 rows times (1.96 and 0.84, times the widened error, over a distance of 1.5) squared: 34.3, which have 25.7 degrees of freedom.
+    fewest = 4 * ((1.959963984540054 + 0.8416212335729143) * widened / 1.5) ** 2
+    quantile = stats.t.ppf(0.975, 3 * fewest / 4)
+    assert comparison.rows_to_decide(0.5, 0.95) == math.ceil(4 * ((quantile + 0.8416212335729143) * widened / 1.5) ** 2) == 37
 
 
 def test_groups_by_hand() -> None:
@@ -185,7 +212,7 @@ def test_groups_by_hand() -> None:
     assert (comparison.change, comparison.rows) == (-2, 4)
     assert comparison.standard_error == pytest.approx(math.sqrt((4 + 4) * 2 / 1) / 4)
     assert (comparison.effective_rows, comparison.support, comparison.freedom) == (2, 2, 1)
-    assert comparison.widened_error == pytest.approx(math.sqrt(1 + 1 + 2))
+    assert comparison.widened_error == pytest.approx(math.sqrt(1 + 0.5 / 2 + 2))
     assert comparison.method == "mean of paired differences, by group"
 
 
@@ -201,8 +228,8 @@ def test_far_rows_are_cut_for_the_upper_end() -> None:
     assert tamed.standard_error == pytest.approx(math.sqrt(2.75 / 3 / 4))
     assert tamed.tamed is None
     assert (comparison.baseline, comparison.candidate, comparison.change) == (1.75, 3.75, -2)
-    half = 1.959963984540054 * comparison.widened_error
-    assert comparison.interval(0.95) == pytest.approx((-2 - half, tamed.interval(0.95)[1]))
+    half = stats.t.ppf(0.975, 3) * comparison.widened_error
+    assert comparison.interval(0.95) == pytest.approx((-2 - half, tamed.interval(0.95)[1]), rel=0.002)
     assert tamed.interval(0.95)[1] < -2 + half
 
 
@@ -304,10 +331,17 @@ def test_few_groups_need_the_quantile_of_student(freedom: float, confidence: flo
     half = by_hand(0.0, 1.0, freedom=freedom).interval(confidence)[1]
     theirs = stats.norm.ppf((1 + confidence) / 2) if freedom == math.inf else stats.t.ppf((1 + confidence) / 2, freedom)
     assert half == pytest.approx(theirs, rel=0.01 if freedom == 3 else 0.001)
+
+
+@pytest.mark.parametrize("freedom", [3, 5, 20, 500, math.inf])
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("error", [0.2, 0.5, 2.0])
+def test_the_rows_that_would_decide_have_degrees_of_freedom_of_their_own(freedom: float, confidence: float, error: float) -> None:
     power = 0.8416212335729143
-    assert by_hand(1.0, 0.5, freedom=freedom, rows=10_000).rows_to_decide(0, confidence) == pytest.approx(
-        2500 * (half + power) ** 2, rel=1e-3
-    )
+    fewest = (error * (stats.norm.ppf((1 + confidence) / 2) + power)) ** 2
+    half = stats.t.ppf((1 + confidence) / 2, freedom * max(fewest, 1)) if freedom < math.inf else stats.norm.ppf((1 + confidence) / 2)
+    asked = by_hand(1.0, error, freedom=freedom, rows=10_000).rows_to_decide(0, confidence)
+    assert asked == pytest.approx(10_000 * (error * (half + power)) ** 2, rel=0.02 if freedom * max(fewest, 1) <= 5 else 1e-3)
 
 
 @pytest.mark.parametrize(("confidence", "error"), [(0.2, 5e-11), (0.5, 2e-10), (0.8, 3e-10), (0.9, 9e-10), (0.95, 3e-9), (0.99, 4e-8)])
@@ -454,10 +488,107 @@ def test_every_part_of_the_widened_error() -> None:
 
     assert widened(0.0, 0.0, 0.0, 50.0, 0.1) == 0  # nothing differs
     assert widened(0.3, 0.0, 0.0, 9.0, 0.0) == pytest.approx(0.1)
-    assert widened(0.3, 0.0, 0.0, 9.0, 0.2) == pytest.approx(math.sqrt(0.01 + 2 * 0.04))
-    assert widened(0.0, 0.2, 8.0, 9.0, 0.0) == pytest.approx(math.sqrt(0.04 + 2 * 0.04 / 8))
-    assert widened(0.0, 0.2, 8.0, 9.0, 0.1) == pytest.approx(math.sqrt(0.04 + 2 * 0.01))
-    assert widened(-0.3, 0.2, 8.0, 9.0, 0.05) == pytest.approx(math.sqrt(0.04 + 2 * 0.04 / 8 + 0.01))
+    assert widened(0.3, 0.0, 0.0, 9.0, 0.2) == pytest.approx(math.sqrt(0.01 + 0.04 / 2))
+    assert widened(0.0, 0.2, 8.0, 9.0, 0.0) == pytest.approx(math.sqrt(0.04 + 0.04 / 8 / 2))
+    assert widened(0.0, 0.2, 8.0, 9.0, 0.1) == pytest.approx(math.sqrt(0.04 + 0.01 / 2))
+    assert widened(-0.3, 0.2, 8.0, 9.0, 0.05) == pytest.approx(math.sqrt(0.04 + 0.04 / 8 / 2 + 0.01))
+
+
+# A root, and what it is the root of.
+
+
+def squared_errors(candidate: NDArray[np.float64], baseline: NDArray[np.float64], groups: NDArray[np.intp] | None) -> Paired:
+    return Paired("regression", "id", None, np.zeros(len(candidate)), (), None, Answers(candidate), Answers(baseline), groups)
+
+
+@pytest.mark.parametrize("unit", [1e-75, 1e-45, 1.0, 1e25])
+@pytest.mark.parametrize("is_grouped", [False, True])
+@given(errors=st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=5, max_size=30))
+def test_a_root_is_as_sure_to_differ_as_what_it_is_the_root_of(
+    unit: float, is_grouped: bool, errors: list[tuple[float, float]]
+) -> None:
+    candidate, baseline = (unit * np.round(column, 3) for column in np.array(errors).T)
+    paired = squared_errors(candidate, baseline, np.arange(len(errors)) // 2 if is_grouped else None)
+    root, square = (compare(measure(name), paired) for name in ("rmse", "mse"))
+    if not square.standard_error:
+        return
+    assert root.change / root.widened_error == pytest.approx(square.change / square.widened_error, rel=1e-6, abs=1e-6)
+    negated = compare(measure("neg_root_mean_squared_error"), paired)
+    assert (negated.change, negated.interval(0.95)) == (root.change, root.interval(0.95))
+
+
+def test_a_root_can_be_as_large_as_it_could_ever_be() -> None:
+    rng = np.random.default_rng(5)
+    low, high = compare(measure("rmse"), squared_errors(1e59 * rng.normal(0, 2, 50), 1e59 * rng.normal(0, 1, 50), None)).interval(0.95)
+    assert low < high < 0
+
+
+# Rows that have nothing in common.
+
+
+def alone(name: str, paired: Paired) -> Estimate:
+    return estimate(measure(name), paired)
+
+
+def test_two_samples_have_the_degrees_of_freedom_of_welch() -> None:
+    rng = np.random.default_rng(6)
+    now, before = rng.normal(0, 3, 20), rng.normal(0, 1, 70)
+    found = compare_apart(measure("mae"), *(alone("mae", squared_errors(errors, errors, None)) for errors in (now, before)))
+    theirs = stats.ttest_ind(np.abs(before), np.abs(now), equal_var=False)
+    assert found.freedom == pytest.approx(theirs.df)
+    assert found.change / found.standard_error == pytest.approx(theirs.statistic)
+
+
+def test_a_sample_in_which_nothing_varies_is_no_surer_than_the_other() -> None:
+    """Fifty right rows and none wrong do not say that the model is never wrong."""
+    now, before = alone("accuracy", right_or_wrong(5000, 50, 0)), alone("accuracy", right_or_wrong(50, 0, 0))
+    assert before.standard_error == 0
+    found = compare_apart(measure("accuracy"), now, before)
+    assert found.change == pytest.approx(-0.01)
+    assert found.standard_error == pytest.approx(now.standard_error * math.sqrt(1 + 100), rel=1e-3)
+    assert found.freedom == pytest.approx(50, rel=0.05)
+    assert found.interval(0.95)[1] > 0
+    backwards = compare_apart(measure("accuracy"), before, now)
+    assert (backwards.standard_error, backwards.effective_rows) == (found.standard_error, found.effective_rows)
+
+
+@pytest.mark.parametrize(("now", "before", "wrong"), [(1000, 100, 0.01), (2000, 50, 0.02), (500, 50, 0.05), (300, 300, 0.02)])
+def test_a_model_that_stayed_as_it_was_is_seldom_said_to_be_worse(now: int, before: int, wrong: float) -> None:
+    """Over all numbers of wrong rows in two samples of one error rate."""
+    counts = [range(int(stats.binom.isf(1e-6, n, wrong)) + 1) for n in (now, before)]
+    sides = [[alone("accuracy", right_or_wrong(n, k, 0)) for k in each] for n, each in zip((now, before), counts, strict=True)]
+    failed = [
+        stats.binom.pmf(ours, now, wrong) * stats.binom.pmf(theirs, before, wrong)
+        for ours in counts[0]
+        for theirs in counts[1]
+        if compare_apart(measure("accuracy"), sides[0][ours], sides[1][theirs]).interval(0.95)[1] < 0
+    ]
+    assert sum(failed) <= 0.025
+
+
+def test_two_samples_in_which_nothing_varies_do_not_differ() -> None:
+    found = compare_apart(measure("accuracy"), *(alone("accuracy", right_or_wrong(n, 0, 0)) for n in (40, 60)))
+    assert (found.change, found.interval(0.95), found.freedom) == (0, (0, 0), math.inf)
+
+
+def test_a_sum_of_tiny_errors_has_degrees_of_freedom() -> None:
+    assert of_sum([(1e-120, 10), (1e-120, 10), (0.0, 1)]) == pytest.approx(20)
+    assert of_sum([]) == of_sum([(0.0, 3)]) == math.inf
+
+
+# A median.
+
+
+@pytest.mark.parametrize("n", [50, 100])
+def test_a_median_that_no_row_crossed_may_yet_be_crossed(n: int) -> None:
+    """Half a row that goes from one side to the other, each as far as the errors beside the median are apart."""
+    rng = np.random.default_rng(7)
+    errors = np.sort(rng.uniform(1, 2, n))
+    far = errors > np.median(errors)
+    found = compare(measure("median_absolute_error"), squared_errors(errors + np.where(far, 1e-3, -1e-3), errors, None))
+    spacing = 1 / n  # of n errors evenly over a range of 1
+    assert found.standard_error < 0.1 * spacing
+    assert found.least_error == pytest.approx(spacing, rel=0.2)
 
 
 # Drawing rows again.

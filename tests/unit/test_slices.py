@@ -259,7 +259,7 @@ def test_intervals_hold_for_all_comparisons_at_once() -> None:
     assert narrow is not None
     assert wide is not None
     assert (alone.comparisons, among.comparisons) == (1, 20)
-    ratio = stats.norm.ppf(1 - 0.05 / 20 / 2) / stats.norm.ppf(1 - 0.05 / 2)
+    ratio = stats.t.ppf(1 - 0.05 / 20 / 2, 99) / stats.t.ppf(1 - 0.05 / 2, 99)
     assert wide[1] - wide[0] == pytest.approx((narrow[1] - narrow[0]) * ratio)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,8 @@ def _not_computed(name: str, function: str) -> Problem:
 
 def _comparison(name: str, limit: Limit, metric: FunctionMetric, rows: int) -> Comparison | None:
     better = limit.better or direction(name)
-    if metric.baseline is None or metric.standard_error is None or better is None:
+    units = metric.groups or rows
+    if metric.baseline is None or metric.standard_error is None or better is None or units < 2:
         return None
     from modelship.gate.comparison import Comparison
 
@@ -64,9 +64,9 @@ def _comparison(name: str, limit: Limit, metric: FunctionMetric, rows: int) -> C
         change=difference if better == "higher" else -difference,
         standard_error=metric.standard_error,
         effective_rows=metric.effective_rows or float(rows),
-        support=float(metric.groups or rows),
+        support=float(units),
         least_error=0.0,
         rows=rows,
         method=metric.method,
-        freedom=metric.groups - 1 if metric.groups else math.inf,
+        freedom=units - 1,
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 
-from modelship.gate.comparison import Comparison
+from modelship.gate.comparison import Comparison, of_sum
 from modelship.gate.rows.measures import Measure, Rows, UndefinedError
 from modelship.gate.rows.paired import Paired
 
@@ -46,7 +45,6 @@ class Estimate:
     units: int
     """How many independent rows or groups there are."""
     rows: int
-    is_grouped: bool
 
 
 def estimate(measure: Measure, paired: Paired) -> Estimate:
@@ -58,49 +56,47 @@ def estimate(measure: Measure, paired: Paired) -> Estimate:
     units, n = len(rows), len(paired)
     if units < 2:
         raise UndefinedError("all rows belong to one group" if n > 1 else "there is a single row")
-    squares = rows * rows
-    total = float(squares.sum())
-    if total <= ROUNDING**2 * n * found.value**2:
-        total = 0.0
+    length, effective = _spread(rows)
+    if length <= ROUNDING * math.sqrt(n) * abs(found.value):
+        length = effective = 0.0
     return Estimate(
         value=found.value,
-        standard_error=math.sqrt(total * units / (units - 1)) / n,
-        effective_rows=total**2 / float(squares @ squares) if total else 0.0,
+        standard_error=length * math.sqrt(units / (units - 1)) / n,
+        effective_rows=effective,
         support=found.support * units / n,
         least_error=found.least / n,
         units=units,
         rows=n,
-        is_grouped=paired.groups is not None,
     )
 
 
 def compare_apart(measure: Measure, now: Estimate, before: Estimate) -> Comparison:
     """The difference of two estimates on rows that have nothing in common: `now` as the candidate, `before` as the baseline.
 
-    Variances add. Effective rows, and degrees of freedom where rows belong together, are those of the sum (Welch 1947, Biometrika 34;
-    Satterthwaite 1946, Biometrics Bulletin 2).
+    Variances add. Effective rows and degrees of freedom are those of the sum.
     """
-    sides = (now, before)
-    variance = sum(side.standard_error**2 for side in sides)
-
-    def of_sum(units: Callable[[Estimate], float]) -> float:
-        spread = sum(side.standard_error**4 / units(side) for side in sides if side.standard_error)
-        return variance**2 / spread if spread else 0.0
-
-    grouped = [side for side in sides if side.is_grouped]
+    sides = (_no_surer(now, before), _no_surer(before, now))
     return Comparison(
         metric=measure.name,
         baseline=before.value,
         candidate=now.value,
         change=now.value - before.value if measure.better == "higher" else before.value - now.value,
-        standard_error=math.sqrt(variance),
-        effective_rows=of_sum(lambda side: side.effective_rows),
+        standard_error=math.hypot(*(side.standard_error for side in sides)),
+        effective_rows=of_sum((side.standard_error, side.effective_rows) for side in sides),
         support=1 / sum(1 / side.support for side in sides),
         least_error=math.hypot(*(side.least_error for side in sides)),
         rows=now.rows,
         method=f"{_ALONE.get(measure.method, measure.method)}, variances added",
-        freedom=of_sum(lambda side: side.units - 1) if grouped and variance else math.inf,
+        freedom=of_sum((side.standard_error, side.units - 1) for side in sides),
     )
+
+
+def _no_surer(side: Estimate, other: Estimate) -> Estimate:
+    """Where nothing varies, as where no row is wrong, rows vary as on the other side: a few right ones do not say that all are."""
+    if side.standard_error:
+        return side
+    ratio = side.units / other.units
+    return replace(side, standard_error=other.standard_error / math.sqrt(ratio), effective_rows=other.effective_rows * ratio)
 
 
 _ALONE = {"mean of paired differences": "mean"}
@@ -110,31 +106,46 @@ def _compare(measure: Measure, paired: Paired) -> Comparison:
     candidate, baseline = (measure.finite(model) for model in paired.models)
     new, old = candidate.value, baseline.value
     difference: Rows = candidate.rows - baseline.rows
+    if measure.root_of is not None and new + old:
+        # Roots of a and b differ by (a - b) / (root of a + root of b), and are as sure to differ as a and b: a few rows that raise a
+        # root would else hide some of what they spread.
+        under = [measure.root_of(model).rows for model in paired.models]
+        difference = (under[0] - under[1]) / (new + old)
     if paired.groups is not None:
         difference = np.bincount(paired.groups, weights=difference).astype(np.float64)
     units, n = len(difference), len(paired)
     if units < 2:
         raise UndefinedError("all rows belong to one group")
-    squares = difference * difference
-    total = float(squares.sum())
+    length, effective = _spread(difference)
     # Rounding alone must not make two equal models differ, and small units must not make two models equal.
-    size = max(float(candidate.rows @ candidate.rows), float(baseline.rows @ baseline.rows), n * max(new * new, old * old))
-    if total <= ROUNDING**2 * size:
-        total = 0.0
+    if length <= ROUNDING * max(_spread(candidate.rows)[0], _spread(baseline.rows)[0], math.sqrt(n) * max(abs(new), abs(old))):
+        length = effective = 0.0
     return Comparison(
         metric=measure.name,
         baseline=old,
         candidate=new,
         change=new - old if measure.better == "higher" else old - new,
-        standard_error=math.sqrt(total * units / (units - 1)) / n,
-        # Kish 1965, Survey Sampling, section 11.7, with squared influences as weights.
-        effective_rows=total**2 / float(squares @ squares) if total else 0.0,
+        standard_error=length * math.sqrt(units / (units - 1)) / n,
+        effective_rows=effective,
         support=min(candidate.support, baseline.support) * units / n,
         least_error=max(candidate.least, baseline.least) / n,
         rows=n,
         method=measure.method if paired.groups is None else f"{measure.method}, by group",
-        freedom=math.inf if paired.groups is None else units - 1,
+        freedom=units - 1,
     )
+
+
+def _spread(influences: Rows) -> tuple[float, float]:
+    """The root of the sum of (n,) squares, and how many of them it really comes from, whatever their unit.
+
+    Kish 1965, Survey Sampling, section 11.7, with squared influences as weights.
+    """
+    largest = float(np.abs(influences).max())
+    if not largest:
+        return 0.0, 0.0
+    squares = (influences / largest) ** 2
+    total = float(squares.sum())
+    return largest * math.sqrt(total), total**2 / float(squares @ squares)
 
 
 def _tamed(measure: Measure, paired: Paired) -> Paired | None:

@@ -59,6 +59,8 @@ class Measure:
     method: str
     """How the variance of a difference is found."""
     influence: Callable[[Model], Influence]
+    root_of: Callable[[Model], Influence] | None = None
+    """The mean whose root the metric is, or whose root with a minus."""
 
     def value(self, model: Model) -> float:
         """The metric's value. Raises UndefinedError."""
@@ -94,7 +96,7 @@ def _negated(name: str, loss: Measure) -> Measure:
         found = loss.influence(model)
         return found._replace(value=-found.value, rows=-found.rows)
 
-    return Measure(name, loss.task, loss.needs, "higher", loss.method, influence)
+    return Measure(name, loss.task, loss.needs, "higher", loss.method, influence, loss.root_of)
 
 
 # Classes: everything follows from the shares of the k x k cells (truth, prediction). A row's influence depends on its cell alone, and
@@ -387,8 +389,8 @@ def _median_absolute_error(model: Model) -> Influence:
         bandwidth = min(2 * bandwidth, 0.49)
     step = (high - low) / (2 * bandwidth) / 2
     side = np.sign(np.abs(_errors(model)) - value)
-    # Only rows on either side count, by their number: a row that crosses is always one that could have been there.
-    return Influence(value, (side - side.mean()) * step, len(errors), least=step)
+    # Only rows on either side count, by their number: a row that crosses, from one side to the other, could always have been there.
+    return Influence(value, (side - side.mean()) * step, len(errors), least=2 * step)
 
 
 # What several of them need.
@@ -450,8 +452,14 @@ def _scored(name: str, better: Direction, method: str, influence: Callable[[Mode
     return Measure(name, "classification", "score", better, method, influence)
 
 
-def _regression(name: str, better: Direction, method: str, influence: Callable[[Model], Influence]) -> Measure:
-    return Measure(name, "regression", "prediction", better, method, influence)
+def _regression(
+    name: str,
+    better: Direction,
+    method: str,
+    influence: Callable[[Model], Influence],
+    root_of: Callable[[Model], Influence] | None = None,
+) -> Measure:
+    return Measure(name, "regression", "prediction", better, method, influence, root_of)
 
 
 _DELONG = "DeLong"
@@ -477,7 +485,7 @@ _MEASURES: dict[str, Measure] = {
         _scored("log_loss", "lower", _MEAN, _log_loss),
         _scored("brier_score_loss", "lower", _MEAN, _brier),
         _regression("r2", "higher", _DELTA, _r2),
-        _regression("root_mean_squared_error", "lower", _DELTA, _root_mean_squared_error),
+        _regression("root_mean_squared_error", "lower", _DELTA, _root_mean_squared_error, _mean_squared_error),
         _regression("mean_squared_error", "lower", _MEAN, _mean_squared_error),
         _regression("mean_absolute_error", "lower", _MEAN, _mean_absolute_error),
         _regression("mean_absolute_percentage_error", "lower", _MEAN, _mean_absolute_percentage_error),
