@@ -141,6 +141,13 @@ def test_all_batches_together_are_their_mean_by_rows(found: list[tuple[int, floa
     assert pooled.high - pooled.value <= 1.97 * max(one.widened_error for one in compared)
 
 
+@given(st.integers(2, 50), st.floats(-1, 1), st.floats(0.001, 1))
+def test_one_batch_alone_has_its_own_interval(rows: int, change: float, error: float) -> None:
+    alone = Comparison("roc_auc", 0.5, 0.5 + change, change, error, rows, rows, 0.0, rows, "", freedom=rows - 1)
+    pooled = _pooled("roc_auc", [alone], 0.95)
+    assert (pooled.low, pooled.high) == pytest.approx(alone.interval(0.95), abs=1e-9)
+
+
 # How it is shown.
 
 

@@ -15,16 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelship.core.config import load_config, seconds_of
+from modelship.core.config import Limit, load_config, seconds_of
 from modelship.core.errors import BadInput, ExitCode
 from modelship.core.records import DataFile, MonitorRecord, TrainRecord, encode, read_record
 from modelship.core.run_directory import RunDirectory
-from modelship.gate.rows.intervals import compare_apart, estimate
+from modelship.gate.judge import judge_paired
+from modelship.gate.rows.intervals import Estimate, compare_apart, estimate
 from modelship.gate.rows.measures import find_measure
 from modelship.gate.rows.paired import Answers, Paired
 from modelship.monitoring import answers
 from modelship.monitoring.keys import draw
 from modelship.monitoring.monitor import Asked, find_version, monitor, reference_notices
+from modelship.monitoring.performance import _rows_to_decide
 from modelship.monitoring.windows import choose_window
 from tests.production import END, NOW, START, Production, became, logged, people
 
@@ -194,6 +196,21 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         ).interval(0.95)
         inside += low <= 0 <= high
     assert inside >= 182  # Of 200 at 95 %: fewer has a chance of less than 1 in 100.
+
+
+@given(st.integers(2, 40), st.integers(2, 400), st.floats(0, 1), st.floats(0, 1))
+def test_where_rows_cannot_tell_more_of_them_would(now: int, before: int, wrong_now: float, wrong_before: float) -> None:
+    measure = find_measure("accuracy")
+    assert measure
+
+    def alone(n: int, wrong: int) -> Estimate:
+        answers = Answers((np.arange(n) < wrong).astype(np.intp))
+        return estimate(measure, Paired("classification", "id", None, np.zeros(n, np.intp), (0, 1), 1, answers, answers))
+
+    sides = alone(now, round(now * wrong_now)), alone(before, round(before * wrong_before))
+    verdict = judge_paired("accuracy", Limit(max_regression=0.01), "higher", compare_apart(measure, *sides), 0.95)
+    rows = _rows_to_decide(verdict, *sides, 0.95)
+    assert rows is None or (verdict.state == "inconclusive" and rows > now)
 
 
 # Labels.

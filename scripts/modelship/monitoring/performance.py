@@ -220,7 +220,7 @@ def _rows_to_decide(verdict: MetricVerdict, now: Estimate, before: Estimate, con
     left = (abs(verdict.change + verdict.margin) / needed) ** 2 - before.standard_error**2
     if left <= 0 or not now.standard_error:
         return None
-    rows = now.rows * now.standard_error**2 / left
+    rows = max(now.rows * now.standard_error**2 / left, now.rows + 1)
     return int(np.ceil(rows)) if rows <= 1_000_000_000 else None
 
 
