@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from modelship.gate.comparison import MOST_ROWS, POWER, Comparison, of_sum
+from modelship.gate.comparison import MOST_ROWS, POWER, Comparison, satterthwaite
 from modelship.gate.rows.intervals import Estimate, compare, compare_apart, estimate
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure
 from modelship.gate.rows.paired import Answers, Paired
@@ -572,8 +572,8 @@ def test_two_samples_in_which_nothing_varies_do_not_differ() -> None:
 
 
 def test_a_sum_of_tiny_errors_has_degrees_of_freedom() -> None:
-    assert of_sum([(1e-120, 10), (1e-120, 10), (0.0, 1)]) == pytest.approx(20)
-    assert of_sum([]) == of_sum([(0.0, 3)]) == math.inf
+    assert satterthwaite([(1e-120, 10), (1e-120, 10), (0.0, 1)]) == pytest.approx(20)
+    assert satterthwaite([]) == satterthwaite([(0.0, 3)]) == math.inf
 
 
 # A median.

@@ -208,8 +208,9 @@ def test_where_rows_cannot_tell_more_of_them_would(now: int, before: int, wrong_
         return estimate(measure, Paired("classification", "id", None, np.zeros(n, np.intp), (0, 1), 1, answers, answers))
 
     sides = alone(now, round(now * wrong_now)), alone(before, round(before * wrong_before))
-    verdict = judge_paired("accuracy", Limit(max_regression=0.01), "higher", compare_apart(measure, *sides), 0.95)
-    rows = _rows_to_decide(verdict, *sides, 0.95)
+    compared = compare_apart(measure, *sides)
+    verdict = judge_paired("accuracy", Limit(max_regression=0.01), "higher", compared, 0.95)
+    rows = _rows_to_decide(verdict, compared, sides[1], 0.95)
     assert rows is None or (verdict.state == "inconclusive" and rows > now)
 
 

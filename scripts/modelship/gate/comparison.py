@@ -42,7 +42,7 @@ class Comparison(msgspec.Struct, frozen=True):
     tamed: Comparison | None = None
     """The same with a better candidate: no row is further off than the baseline's furthest. None where none is."""
     freedom: float = math.inf
-    """Degrees of freedom of the standard error: one less than there are rows, or groups; of two samples `of_sum`."""
+    """Degrees of freedom of the standard error: one less than there are rows, or groups; of two samples `satterthwaite`."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """What the change may truly be, both ends at `confidence` (0 … 1) together: Student's t, with the widened error.
@@ -50,7 +50,7 @@ class Comparison(msgspec.Struct, frozen=True):
         A few absurd rows have a spread that hides what all others show. So the upper end is that of the tamed candidate where it is
         lower: the candidate is no better than that one.
         """
-        half = quantile(confidence, self.freedom) * self.widened_error
+        half = student_quantile(confidence, self.freedom) * self.widened_error
         high = self.change + half
         return self.change - half, high if self.tamed is None else min(high, self.tamed.interval(confidence)[1])
 
@@ -78,14 +78,14 @@ class Comparison(msgspec.Struct, frozen=True):
             return None
 
         def times(freedom: float) -> float:
-            ratio = (quantile(confidence, freedom) + NormalDist().inv_cdf(POWER)) * self.widened_error / distance
+            ratio = (student_quantile(confidence, freedom) + NormalDist().inv_cdf(POWER)) * self.widened_error / distance
             return ratio * ratio
 
         rows = self.rows * times(self.freedom * max(times(math.inf), 1.0))
         return math.ceil(rows) if rows <= MOST_ROWS else None
 
 
-def of_sum(parts: Iterable[tuple[float, float]]) -> float:
+def satterthwaite(parts: Iterable[tuple[float, float]]) -> float:
     """Degrees of freedom of a sum of independent estimates, each given as its standard error and its own; infinite without any error.
 
     Welch 1947, Biometrika 34; Satterthwaite 1946, Biometrics Bulletin 2.
@@ -97,7 +97,7 @@ def of_sum(parts: Iterable[tuple[float, float]]) -> float:
     return sum(variance for variance, _ in variances) ** 2 / spread if spread else math.inf
 
 
-def quantile(confidence: float, freedom: float) -> float:
+def student_quantile(confidence: float, freedom: float) -> float:
     """The two-sided quantile of Student's t: Abramowitz & Stegun 1964, Handbook of Mathematical Functions, 26.7.5.
 
     At 95 % and 3, 2 and 1 degrees of freedom it is 0.1, 0.7 and 11 % too small, and further out more. So few prove no loss anyway: the

@@ -34,7 +34,7 @@ from modelship.core.run_directory import digest_folder
 from modelship.core.scratch import scratch_folder
 from modelship.core.words import counted, with_minus
 from modelship.data.tables.opening import open_table
-from modelship.gate.comparison import Comparison, of_sum, quantile
+from modelship.gate.comparison import Comparison, satterthwaite, student_quantile
 from modelship.gate.rows.intervals import compare, estimate
 from modelship.gate.rows.measures import UndefinedError
 from modelship.gate.rows.paired import Paired
@@ -447,8 +447,8 @@ def _pooled(metric: str, found: Sequence[Comparison], confidence: float) -> Back
     rows = sum(one.rows for one in found)
     change = math.fsum(one.rows * one.change for one in found) / rows
     errors = [one.rows * one.widened_error / rows for one in found]
-    freedom = of_sum((error, one.freedom) for error, one in zip(errors, found, strict=True))
-    half = quantile(confidence, freedom) * math.hypot(*errors)
+    freedom = satterthwaite((error, one.freedom) for error, one in zip(errors, found, strict=True))
+    half = student_quantile(confidence, freedom) * math.hypot(*errors)
     return _value(metric, change, (change - half, change + half))
 
 

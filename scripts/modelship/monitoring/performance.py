@@ -17,7 +17,7 @@ from modelship.core.errors import BadInput, did_you_mean
 from modelship.core.records import Baseline, Measured, MetricGateRecord, MetricVerdict, Promise, Slices, SliceVerdict, Status
 from modelship.core.scratch import scratch_folder
 from modelship.core.words import counted, general, slice_name
-from modelship.gate.comparison import POWER
+from modelship.gate.comparison import MOST_ROWS, POWER, student_quantile
 from modelship.gate.judge import judge_paired, margin, worst_first
 from modelship.gate.rows.intervals import Comparison, Estimate, compare_apart, estimate
 from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike, measure_names
@@ -130,8 +130,9 @@ def performance(
         if here is None:
             continue
         measured.append(Measured(metric=name, value=here.value, standard_error=here.standard_error, rows=here.rows))
-        verdict = judge_paired(name, limit, measure.better, compare_apart(measure, here, before), confidence)
-        verdicts.append(msgspec.structs.replace(verdict, rows_to_decide=_rows_to_decide(verdict, here, before, confidence)))
+        compared = compare_apart(measure, here, before)
+        verdict = judge_paired(name, limit, measure.better, compared, confidence)
+        verdicts.append(msgspec.structs.replace(verdict, rows_to_decide=_rows_to_decide(verdict, compared, before, confidence)))
     names = [verdict.metric for verdict in verdicts]
     slices = _slices(loaded, allowed, names, layout, now, then) if verdicts else None
     status, summary = _verdict(loaded, verdicts, slices, baseline)
@@ -212,16 +213,17 @@ def _estimate(measure: Measure, paired: Paired, what: str, notices: list[str]) -
         return None
 
 
-def _rows_to_decide(verdict: MetricVerdict, now: Estimate, before: Estimate, confidence: float) -> int | None:
+def _rows_to_decide(verdict: MetricVerdict, compared: Comparison, before: Estimate, confidence: float) -> int | None:
     """About how many labelled rows would tell, were the loss what it seems; the holdout's own error stays as it is."""
-    if verdict.state != "inconclusive" or verdict.change is None or verdict.margin is None:
+    if verdict.state != "inconclusive" or verdict.margin is None:
         return None
-    needed = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
-    left = (abs(verdict.change + verdict.margin) / needed) ** 2 - before.standard_error**2
-    if left <= 0 or not now.standard_error:
+    needed = student_quantile(confidence, compared.freedom) + NormalDist().inv_cdf(POWER)
+    fixed = before.standard_error**2
+    left = ((compared.change + verdict.margin) / needed) ** 2 - fixed
+    if left <= 0:
         return None
-    rows = max(now.rows * now.standard_error**2 / left, now.rows + 1)
-    return int(np.ceil(rows)) if rows <= 1_000_000_000 else None
+    rows = compared.rows * (compared.widened_error**2 - fixed) / left
+    return int(np.ceil(rows)) if rows <= MOST_ROWS else None
 
 
 def _slices(loaded: LoadedConfig, allowed: Losses, names: Sequence[str], layout: Layout, now: Paired, then: Paired) -> Slices | None:

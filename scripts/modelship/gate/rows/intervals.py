@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from modelship.gate.comparison import Comparison, of_sum
+from modelship.gate.comparison import Comparison, satterthwaite
 from modelship.gate.rows.measures import Measure, Rows, UndefinedError
 from modelship.gate.rows.paired import Paired
 
@@ -82,12 +82,12 @@ def compare_apart(measure: Measure, now: Estimate, before: Estimate) -> Comparis
         candidate=now.value,
         change=now.value - before.value if measure.better == "higher" else before.value - now.value,
         standard_error=math.hypot(*(side.standard_error for side in sides)),
-        effective_rows=of_sum((side.standard_error, side.effective_rows) for side in sides),
+        effective_rows=satterthwaite((side.standard_error, side.effective_rows) for side in sides),
         support=1 / sum(1 / side.support for side in sides),
         least_error=math.hypot(*(side.least_error for side in sides)),
         rows=now.rows,
         method=f"{_ALONE.get(measure.method, measure.method)}, variances added",
-        freedom=of_sum((side.standard_error, side.units - 1) for side in sides),
+        freedom=satterthwaite((side.standard_error, side.units - 1) for side in sides),
     )
 
 
