@@ -174,6 +174,8 @@ class FrontDoor:
                 status, answer = 200, events
             elif status == 200 and method == "GET":
                 answer = self._correct(path, urlsplit(target).query, answer)
+            if status in (200, 201):
+                answer = self._correct_comments(path, answer)
             if fault is not None:
                 status, answered, answer = _refusal(fault.status, "Broken on purpose, after the work")
         if not human:
@@ -326,8 +328,6 @@ class FrontDoor:
         return f"Body is too long (maximum is {LONGEST} characters)" if len(content.get("body", "")) > LONGEST else None
 
     def _correct(self, path: str, query: str, answer: bytes) -> bytes:
-        if re.fullmatch(r"/repos/[^/]+/[^/]+/issues/\d+/comments", path):
-            return self._correct_comments(answer)
         found = re.fullmatch(r"/repos/([^/]+/[^/]+)/pulls(?:/(\d+))?(/files)?", path)
         if found is None:
             return answer
@@ -351,13 +351,15 @@ class FrontDoor:
                     pull["changed_files"] = len(facts.files)
         return json.dumps(content).encode()
 
-    def _correct_comments(self, answer: bytes) -> bytes:
+    def _correct_comments(self, path: str, answer: bytes) -> bytes:
         """The emulator asks the clock twice: a comment may seem to have been edited in the millisecond after its creation."""
-        comments: list[dict[str, Any]] = json.loads(answer)
-        for comment in comments:
+        if not re.fullmatch(r"/repos/[^/]+/[^/]+/issues/(\d+/comments|comments/\d+)", path):
+            return answer
+        content: Any = json.loads(answer)
+        for comment in content if isinstance(content, list) else [content]:
             if str(comment["id"]) not in self._edited:
                 comment["updated_at"] = comment["created_at"]
-        return json.dumps(comments).encode()
+        return json.dumps(content).encode()
 
 
 def _refusal(status: int, message: str) -> tuple[int, list[tuple[str, str]], bytes]:
