@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from statistics import NormalDist
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -384,6 +386,16 @@ def test_rounding_of_errors_that_are_all_alike_is_no_difference() -> None:
     assert absolute_errors((1 + noise[0]).tolist(), (1 + noise[1]).tolist()).standard_error == 0
 
 
+def test_rounding_is_no_difference_of_a_metric_that_is_nothing() -> None:
+    """What half of the rows explain, the others take away: R2 is 0, and its influences are not."""
+    truth = np.tile([1.0, -1.0], 30)
+    answer = np.where(np.arange(60) < 30, truth, truth * (1 + math.sqrt(2)))
+    candidate, baseline = (Answers(answer + noise) for noise in np.random.default_rng(2).normal(0, 1e-15, (2, 60)))
+    comparison = compare(measure("r2"), Paired("regression", "id", None, truth, (), None, candidate, baseline))
+    assert abs(comparison.candidate) < 1e-14
+    assert comparison.standard_error == 0
+
+
 def test_a_difference_in_the_ninth_digit_is_one() -> None:
     rng = np.random.default_rng(1)
     errors = rng.gamma(2, 1, 60)
@@ -517,6 +529,14 @@ def test_a_root_is_as_sure_to_differ_as_what_it_is_the_root_of(
     assert (negated.change, negated.interval(0.95)) == (root.change, root.interval(0.95))
 
 
+def test_equal_roots_are_as_sure_to_be_equal_as_what_they_are_the_roots_of() -> None:
+    """Errors 1, 2, 7 after 7, 1, 2: a third of the mean square of 18 is 3 root mean squares."""
+    paired = squared_errors(np.array([1.0, 2.0, 7.0]), np.array([7.0, 1.0, 2.0]), None)
+    root, square = (compare(measure(name), paired) for name in ("rmse", "mse"))
+    assert root.change == square.change == 0
+    assert root.standard_error == pytest.approx(square.standard_error / (2 * math.sqrt(18)))
+
+
 def test_a_root_can_be_as_large_as_it_could_ever_be() -> None:
     rng = np.random.default_rng(5)
     low, high = compare(measure("rmse"), squared_errors(1e59 * rng.normal(0, 2, 50), 1e59 * rng.normal(0, 1, 50), None)).interval(0.95)
@@ -528,6 +548,111 @@ def test_a_root_can_be_as_large_as_it_could_ever_be() -> None:
 
 def alone(name: str, paired: Paired) -> Estimate:
     return estimate(measure(name), paired)
+
+
+def mean_error(errors: list[float], groups: list[int] | None = None) -> Estimate:
+    """The mean absolute error of one model with the given errors."""
+    both = np.array(errors)
+    return alone("mae", squared_errors(both, both, None if groups is None else np.array(groups, dtype=np.intp)))
+
+
+def test_a_sample_by_hand() -> None:
+    """Errors 1, 2, 3, 6 are 2, 1 and 0 below their mean, and 3 above it."""
+    assert asdict(mean_error([1, 2, 3, 6])) == {
+        "value": 3,
+        "standard_error": pytest.approx(math.sqrt((4 + 1 + 0 + 9) / 3 / 4)),
+        "effective_rows": 14**2 / (16 + 1 + 0 + 81),
+        "support": 4,
+        "least_error": 0,
+        "units": 4,
+        "rows": 4,
+    }
+
+
+def test_a_sample_of_groups_by_hand() -> None:
+    """In groups (the first two, the third, the fourth) they are 3 below, 0 and 3 above."""
+    assert asdict(mean_error([1, 2, 3, 6], groups=[0, 0, 1, 2])) == {
+        "value": 3,
+        "standard_error": pytest.approx(math.sqrt((9 + 0 + 9) * 3 / 2) / 4),
+        "effective_rows": 2,
+        "support": 3,
+        "least_error": 0,
+        "units": 3,
+        "rows": 4,
+    }
+
+
+def evenly(n: int) -> Paired:
+    """A model with errors of 1, 2 ... n: a step of its median is 1."""
+    errors = np.arange(1.0, n + 1)
+    return squared_errors(errors, errors, None)
+
+
+def test_a_sample_is_as_coarse_as_a_step_of_its_median() -> None:
+    assert alone("median_absolute_error", evenly(41)).least_error == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("errors", "groups", "reason"),
+    [
+        ([1.0], None, "there is a single row"),
+        ([1.0], [0], "there is a single row"),
+        ([1.0, 2.0], [0, 0], "all rows belong to one group"),
+        ([1.0, 2.0, 3.0], [0, 0, 0], "all rows belong to one group"),
+    ],
+)
+def test_one_unit_is_no_sample(errors: list[float], groups: list[int] | None, reason: str) -> None:
+    with pytest.raises(UndefinedError, match=f"^{reason}$"):
+        mean_error(errors, groups)
+
+
+@pytest.mark.parametrize("groups", [None, [0, 1]])
+def test_two_units_are_a_sample(groups: list[int] | None) -> None:
+    assert mean_error([1, 3], groups).standard_error == pytest.approx(1)
+
+
+def test_rounding_is_no_spread_of_a_sample() -> None:
+    """A hundred errors of 1000: a spread of 1e-8 is a 1e-12th of all of them together."""
+    signs = np.tile([1.0, -1.0], 50)
+    found = mean_error((1000 + 5e-10 * signs).tolist())
+    assert (found.standard_error, found.effective_rows) == (0, 0)
+    found = mean_error((1000 + 2e-9 * signs).tolist())
+    assert found.standard_error == pytest.approx(2e-9 / math.sqrt(99), rel=1e-3)
+    assert found.effective_rows == pytest.approx(100)
+
+
+def test_two_samples_by_hand() -> None:
+    """Errors 1, 2, 3, 6 now, and 1, 1, 3, 3, 2 before, which is 4/5 around their mean, and from all five of them but one."""
+    now, before = mean_error([1, 2, 3, 6]), mean_error([1, 1, 3, 3, 2])
+    variances = 14 / 12, 4 / 20
+    assert msgspec.structs.asdict(compare_apart(measure("mae"), now, before)) == {
+        "metric": "mean_absolute_error",
+        "baseline": 2,
+        "candidate": 3,
+        "change": -1,
+        "standard_error": pytest.approx(math.sqrt(sum(variances))),
+        "effective_rows": pytest.approx(sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 4)),
+        "support": pytest.approx(1 / (1 / 4 + 1 / 5)),
+        "least_error": 0,
+        "rows": 4,
+        "method": "mean, variances added",
+        "tamed": None,
+        "freedom": pytest.approx(sum(variances) ** 2 / (variances[0] ** 2 / 3 + variances[1] ** 2 / 4)),
+    }
+
+
+def test_two_samples_are_compared_by_the_method_of_their_metric() -> None:
+    rng = np.random.default_rng(8)
+    now, before = (alone("roc_auc", two_classes(rng, n)) for n in (80, 60))
+    found = compare_apart(measure("roc_auc"), now, before)
+    assert found.method == f"{measure('roc_auc').method}, variances added"
+    assert found.change == now.value - before.value
+
+
+def test_two_samples_are_as_coarse_as_both_of_them() -> None:
+    now, before = (alone("median_absolute_error", evenly(n)) for n in (41, 81))
+    found = compare_apart(measure("median_absolute_error"), now, before)
+    assert found.least_error == pytest.approx(math.hypot(now.least_error, before.least_error))
 
 
 def test_two_samples_have_the_degrees_of_freedom_of_welch() -> None:
@@ -545,6 +670,8 @@ def test_a_sample_in_which_nothing_varies_is_no_surer_than_the_other() -> None:
     assert before.standard_error == 0
     found = compare_apart(measure("accuracy"), now, before)
     assert found.change == pytest.approx(-0.01)
+    # Of 5,000 rows it comes from 50; of the 50, as dense, from half a one; and most of the variance is of these.
+    assert found.effective_rows == pytest.approx(0.5, rel=0.05)
     assert found.standard_error == pytest.approx(now.standard_error * math.sqrt(1 + 100), rel=1e-3)
     assert found.freedom == pytest.approx(50, rel=0.05)
     assert found.interval(0.95)[1] > 0

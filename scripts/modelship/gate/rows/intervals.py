@@ -118,7 +118,7 @@ def _compare(measure: Measure, paired: Paired) -> Comparison:
         raise UndefinedError("all rows belong to one group")
     length, effective = _spread(difference)
     # Rounding alone must not make two equal models differ, and small units must not make two models equal.
-    if length <= ROUNDING * max(_spread(candidate.rows)[0], _spread(baseline.rows)[0], math.sqrt(n) * max(abs(new), abs(old))):
+    if length <= ROUNDING * max(_spread(baseline.rows)[0], math.sqrt(n) * max(abs(new), abs(old))):
         length = effective = 0.0
     return Comparison(
         metric=measure.name,
