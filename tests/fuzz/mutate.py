@@ -21,6 +21,15 @@ _VALUES: tuple[str, ...] = (
     "${{ x }}", "é" * 300, "x" * 20_000, "a.b.c", "a[0]", "a]`.b", "`", "\\", "\"", "'", "\x00", "\x85", "\u2028", "\ufeff",
 )  # fmt: skip
 
+_RUNS: tuple[str, ...] = (
+    "!", "!!", "%41", "a", "a b ", "é", " ", "\t", "\n", " a\n", " a\n\n", "#", "#\n", "'", '"', '\\n', "&a ", "*a ", "- ", "? ",
+    ": ", "a: ", ",", "a,", "[", "]", "{", "[]", "{}", "1", "1_", "1:", "0x1", "1.", "e", "<<: ", "[[a]]\n", "a.", "a = 1\n",
+    "\\u00e9", "---\n", "%TAG ! ", "|\n a\n", "\"\",", "\x00",
+)  # fmt: skip
+"""What is short, and slow where a parser's time grows with its square."""
+LARGEST = 270_000
+"""Bytes: a little more than documents that people write may have."""
+
 
 class Mutator:
     """Breaks documents. The same seed gives the same cases.
@@ -47,7 +56,7 @@ class Mutator:
             raw = self._whole(raw)
         for _ in range(self._dice.choice((1, 1, 1, 2, 2, 3, 4))):
             raw = self._dice.choice(ways)(raw)
-        return raw[:200_000]
+        return raw[:LARGEST]
 
     def _at(self, raw: bytes) -> int:
         return self._dice.randrange(len(raw) + 1)
@@ -122,9 +131,15 @@ class Mutator:
                 "replace").encode("utf-16"),
                 raw.decode("utf-8", "replace").encode("latin-1", "replace"), raw.replace(b"\n", b"\r\n"), raw.replace(b"\n",
                 b"\r"), raw.replace(b" ", b"\t"),
-                raw * 20,
+                raw * 20, self._run(raw), self._run(raw), self._run(raw),
             )
         )  # fmt: skip
+
+    def _run(self, raw: bytes) -> bytes:
+        """One thing over and over, behind what begins as it should or behind nothing."""
+        part = self._dice.choice(_RUNS).encode()
+        before = raw[: self._at(raw)] + self._dice.choice((b"", b"", b"x: ", b'"', b"'", b"[", b"# ", b"!", b"&", b"|\n"))
+        return (b"" if self._dice.random() < 0.2 else before) + part * (self._dice.choice((1_000, 30_000, LARGEST)) // len(part))
 
 
 def as_json(value: Any) -> bytes:

@@ -121,6 +121,12 @@ def test_a_short_file_has_careful_defaults() -> None:
         ("model: m\ngate:\n  metrics: {}\n", 3, "`gate.metrics`", "Limits by metric"),
         ("model: m\ngate:\n  metrics: [roc_auc]\n", 3, "`gate.metrics`", ""),
         ("model: a b\n", 1, "`model` is `a b`.", "letters"),
+        (
+            "model: m\ndeploy:\n  environments:\n    test: {target: {directory: a}}\n    Live: {target: {directory: b}}\n",
+            5,
+            "`deploy.environments` has the key `Live`.",
+            "Allowed: small letters",
+        ),
         ("model: ''\n", 1, "`model`", "letters"),
         ("model: .hidden\n", 1, "`model`", "letters"),
         ('model: "m\\n"\n', 1, "`model`", "letters"),
@@ -146,6 +152,43 @@ def test_a_mistake_under_a_metric_of_any_name(metric: str) -> None:
     problem = refused(text)
     assert problem.line == 6
     assert f"gate.metrics.{metric}.min" in problem.message
+
+
+@pytest.mark.parametrize("key", ["x.model", "a.b.c", "x[0]", "x - at `$.gate.metrics`", ".", "[...]"])
+def test_an_unknown_key_of_any_name(key: str) -> None:
+    """It is told in the same breath as where it is, and may look like that."""
+    assert refused(json.dumps({"model": "m", key: 1})).message == f"unknown key `{key}`."
+    limits = {"metrics": {"f1": {"min": 0, key: 1}}}
+    assert refused(json.dumps({"model": "m", "gate": limits})).message == f"unknown key `gate.metrics.f1.{key}`."
+
+
+@pytest.mark.parametrize("reason", ["", "Expected `str` matching regex 'x'", "Object missing required field `y", "Invalid enum value"])
+@pytest.mark.parametrize("trail", ["$", "$.model", "$.gate.metrics[...].min", "$.a.b[0]"])
+def test_an_unknown_key_that_reads_like_a_reason_is_refused(reason: str, trail: str) -> None:
+    assert "unknown key `" in refused(json.dumps({"model": "m", f"{reason}` - at `{trail}": 1})).message
+
+
+def test_a_mistake_among_very_many_is_found() -> None:
+    metrics: dict[str, Any] = {f"m{n}": {"min": 0} for n in range(3_000)}
+    metrics["m1234"] = metrics["m2345"] = {"min": "high"}
+    raw = json.dumps({"model": "m", "gate": {"metrics": metrics}}).encode()
+    with pytest.raises(BadInput, match=r"`gate\.metrics\.m1234\.min`"):
+        parse_config(raw, "modelship.json", Path())
+
+
+def test_a_mistake_in_a_mapping_within_a_list() -> None:
+    problem = refused(json.dumps({"model": "m", "evaluate": {"invariance": [{"column": "a"}, {"column": "b", "by": 1}]}}))
+    assert problem.message == "unknown key `evaluate.invariance[1].by`."
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json", "toml"])
+def test_a_configuration_that_nobody_wrote_by_hand(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"modelship.{suffix}"
+    path.write_bytes(b" " * (256 * 1024 + 1))
+    with pytest.raises(BadInput, match=r"is larger than 256 KiB\."):
+        load_config(path)
+    with pytest.raises(BadInput, match=r"is larger than 256 KiB\."):
+        parse_config(path.read_bytes(), path.name, tmp_path)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))

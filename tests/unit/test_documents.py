@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelship.core.documents import MAX_BYTES, Document, flatten, parse_document, read_document
+from modelship.core.documents import MAX_BYTES, MAX_BYTES_BY_HAND, Document, flatten, parse_document, read_document
 from modelship.core.errors import BadInput, Problem
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -150,12 +150,53 @@ def test_deep_nesting(name: str, depth: int) -> None:
     assert refused(f"{'a = ' if name == 'm.toml' else ''}{'[' * depth}{']' * depth}", name)
 
 
-def test_a_file_that_is_too_large(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.json"
-    with path.open("wb") as file:
-        file.truncate(MAX_BYTES + 1)
-    with pytest.raises(BadInput, match="larger than 8 MiB"):
+@pytest.mark.parametrize(
+    ("name", "most", "says"),
+    [
+        ("m.json", MAX_BYTES, "is larger than 8,192 KiB."),
+        ("m.yaml", MAX_BYTES_BY_HAND, "is larger than 256 KiB. JSON may be larger."),
+        ("m.toml", MAX_BYTES_BY_HAND, "is larger than 256 KiB. JSON may be larger."),
+    ],
+)
+def test_a_file_that_is_too_large(name: str, most: int, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"[]".ljust(most) if name == "m.json" else b"\n".rjust(most))
+    with contextlib.suppress(BadInput):
+        assert read_document(path)
+    with path.open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BadInput) as caught:
         read_document(path)
+    assert str(caught.value).endswith(says)
+
+
+def test_who_writes_by_machine_may_write_more() -> None:
+    text = "a:\n" + "".join(f"- b: {n}\n" for n in range(40_000))
+    assert "larger than 256 KiB" in refused(text, "m.yaml").message
+    assert len(parse_document(text[:100_000].rpartition("\n")[0].encode(), "m.yaml", most_values=500_000).data["a"]) > 4_000
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(4_999, True), (5_000, False)])
+@pytest.mark.parametrize("line", ["k{}: 1\n", "- - {}\n"])
+def test_keys_count_as_values_do(count: int, is_read: bool, line: str) -> None:
+    """With what holds them 10,000 are the most."""
+    text = "".join(line.format(n) for n in range(count))
+    if is_read:
+        assert len(parsed(text)) == count
+    else:
+        assert "too many values" in refused(text, "m.yaml").message
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "bool"])
+@pytest.mark.parametrize("text", ["", "''", "x", "'-'", "'.'", "1:2", "0x"])
+def test_a_tag_that_is_not_true(kind: str, text: str) -> None:
+    problem = refused(f"a: 1\nb: !!{kind} {text}\n", "m.yaml")
+    assert (problem.message, problem.line) == (f"holds a `!!{kind}` that is none.", 2)
+
+
+def test_a_tag_without_end() -> None:
+    assert "tag" in refused("a: !" + "x" * 100_000 + " 1", "m.yaml").message
+    assert parsed("a: !" + "x" * 900 + " 1") == {"a": "1"}
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

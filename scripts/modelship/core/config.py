@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from modelship.core.documents import Document, Path_, parse_document, read_document
+from modelship.core.documents import MAX_BYTES_BY_HAND, Document, Path_, parse_document, read_document
 from modelship.core.errors import BadInput, Problem, bad_input, did_you_mean
 
 CONFIG_NAME = "modelship.yaml"
@@ -684,7 +684,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, name:
     name = name or str(path)
     overrides = overrides or {}
     if path.exists():
-        return _build(read_document(path, name), overrides, path.parent)
+        return _build(read_document(path, name, most_bytes=MAX_BYTES_BY_HAND), overrides, path.parent)
     if overrides.get("model") is None:
         raise bad_input("does not exist.", "Run `modelship init` to write one.", path=name)
     return _build(Document(name, {}), overrides, path.parent)
@@ -692,7 +692,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None, *, name:
 
 def parse_config(raw: bytes, name: str, directory: Path, overrides: Mapping[str, Any] | None = None) -> LoadedConfig:
     """The configuration in `raw`, as `load_config` reads it from a file."""
-    return _build(parse_document(raw, name), overrides or {}, directory)
+    return _build(parse_document(raw, name, most_bytes=MAX_BYTES_BY_HAND), overrides or {}, directory)
 
 
 def _build(document: Document, overrides: Mapping[str, Any], directory: Path) -> LoadedConfig:
@@ -717,8 +717,9 @@ def _with(data: Any, keys: list[str], value: Any) -> Any:
     return {**data, keys[0]: _with(data.get(keys[0]), keys[1:], value)}
 
 
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_PATTERN = re.compile(r"matching regex (['\"].*)$", re.DOTALL)
+_TRAIL = re.compile(r"(.*) - at `(key` in `)?\$([^`]*)`", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*?)`?", re.DOTALL)
+_PATTERN = re.compile(r"Expected `[^`]*` matching regex (['\"].*)", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
 _TYPES = {"str": "text", "object": "a mapping", "array": "a list", "float": "a number", "int": "a number", "bool": "true or false"}
 _TYPE_NAMES = re.compile(r"`((?:{0})(?: \| (?:{0}))*)`".format("|".join([*_TYPES, "null"])))
@@ -726,10 +727,12 @@ _TYPE_NAMES = re.compile(r"`((?:{0})(?: \| (?:{0}))*)`".format("|".join([*_TYPES
 
 def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> Problem:
     """msgspec's message as a problem with the line, the full key and the nearest valid name."""
-    reason, _, trail = str(error).rpartition(" - at `")
-    reason = reason or str(error)
-    at = _locate(data, trail.rstrip("`").removeprefix("$"), str(error))
-    unknown, missing = _UNKNOWN_FIELD.search(reason), _MISSING_FIELD.search(reason)
+    # At the top there is no trail, and a key that is told may hold anything.
+    found = _TRAIL.fullmatch(str(error))
+    reason, of_key, trail = found.groups() if found else (str(error), None, "")
+    # Of a key that is not allowed, the mapping is named: `[...]` is the key.
+    at = _locate(data, f"{trail}[...]" if of_key else trail, str(error))
+    unknown, missing = _UNKNOWN_FIELD.fullmatch(reason), _MISSING_FIELD.fullmatch(reason)
     dotted = _dotted(at)
     if unknown:
         key = (*at, unknown.group(1))
@@ -744,16 +747,15 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
         )
     value: Any = data
     for part in at:
-        value = _entry(value, part)
+        value = value[part]
     shown = "" if value is None or isinstance(value, dict | list) else f" It is `{_one_line(value)}`."
-    pattern = _PATTERN.search(reason)
+    pattern = _PATTERN.fullmatch(reason)
     if pattern:
         import ast
 
         hint = _HINTS[ast.literal_eval(pattern.group(1))]
-        return Problem(
-            f"`{dotted}` is `{_one_line(value)}`.", f"Allowed: {hint[0].lower()}{hint[1:]}", document.name, document.line(at)
-        )
+        said = f"`{_dotted(at[:-1])}` has the key `{_one_line(at[-1])}`." if of_key and at else f"`{dotted}` is `{_one_line(value)}`."
+        return Problem(said, f"Allowed: {hint[0].lower()}{hint[1:]}", document.name, document.line(at))
     if reason.startswith("Invalid enum value"):
         return Problem(f"`{dotted}` is `{_one_line(value)}`.", f"Allowed: {_choices(at)}.", document.name, document.line(at))
     reason = reason[0].lower() + _TYPE_NAMES.sub(_type_names, reason[1:]).replace(">= 0.0", "of at least 0")
@@ -763,13 +765,6 @@ def _explain(document: Document, data: Any, error: msgspec.ValidationError) -> P
 def _dotted(at: Path_) -> str:
     """A path as a reader would write it: `evaluate.invariance[0].column`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).removeprefix(".")
-
-
-def _entry(value: Any, part: str | int) -> Any:
-    """What a mapping holds under a key or a list at an index; None where there is nothing."""
-    if isinstance(value, list):
-        return value[part] if isinstance(part, int) and part < len(value) else None
-    return value.get(part) if isinstance(value, dict) else None
 
 
 def _type_names(match: re.Match[str]) -> str:
@@ -787,24 +782,46 @@ def _one_line(value: Any) -> str:
 def _locate(data: Any, trail: str, message: str) -> Path_:
     """The key path behind msgspec's `.gate.metrics[...]`: it does not say which key of a mapping `[...]` is.
 
-    The guilty one is the key without which the same message no longer comes; the first, when several share it.
+    Ends early where the data does not hold what the trail names.
     """
     at: Path_ = ()
-    for token in re.findall(r"\.([^.\[\]]+)|\[([0-9]+)\]|\[(\.\.\.)\]", trail):
-        value: Any = data
-        for part in at:
-            value = value[part]
-        if token[0] or token[1]:
-            at = (*at, token[0] or int(token[1]))
-            continue
-        for key in value:
-            try:
-                msgspec.convert(_with(data, list(map(str, at)), {key: value[key]}), Config)
-            except msgspec.ValidationError as again:
-                if str(again) == message:
-                    at = (*at, key)
-                    break
+    value: Any = data
+    for key, index, _ in re.findall(r"\.([^.\[\]]+)|\[([0-9]+)\]|\[(\.\.\.)\]", trail):
+        part = key or (int(index) if index else _guilty(data, at, value, message))
+        if part is None or not _holds(value, part):
+            break
+        at, value = (*at, part), value[part]
     return at
+
+
+def _holds(value: Any, part: str | int) -> bool:
+    return part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _guilty(data: Any, at: Path_, value: Any, message: str) -> str | None:
+    """The first key of the mapping `value` at `at` that brings `message` about, found by halving: there may be many."""
+
+    def is_among(keys: list[str]) -> bool:
+        try:
+            msgspec.convert(_replaced(data, at, {key: value[key] for key in keys}), Config)
+        except msgspec.ValidationError as error:
+            return str(error) == message
+        return False
+
+    keys = list(value) if isinstance(value, dict) else []
+    while len(keys) > 1:
+        half = keys[: len(keys) // 2]
+        keys = half if is_among(half) else keys[len(half) :]
+    return keys[0] if keys and is_among(keys) else None
+
+
+def _replaced(data: Any, at: Path_, value: Any) -> Any:
+    """A copy of `data` with `value` at `at`."""
+    if not at:
+        return value
+    copy = data.copy()
+    copy[at[0]] = _replaced(data[at[0]], at[1:], value)
+    return copy
 
 
 def _schema_at(at: Path_) -> dict[str, Any]:

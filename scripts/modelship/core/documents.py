@@ -16,15 +16,20 @@ import msgspec
 from modelship.core.errors import BadInput, bad_input
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Configuration, parameters and metrics are small; a larger file is a mistake or an attack."""
+"""Parameters, metrics and expectations are small; a larger file is a mistake or an attack."""
+
+MAX_BYTES_BY_HAND = 256 * 1024
+"""Of YAML and TOML, which take up to 5 s for each MiB to read, and of what people write."""
 
 MAX_VALUES = 10_000
-"""In YAML, which takes 0.1 ms each to read. Aliases count as often as they are used."""
+"""In YAML, which takes 0.1 ms each to read. Keys count, and aliases as often as they are used."""
 
 MAX_VALUES_BY_MACHINE = 500_000
 """In YAML that a program writes of many files, as `dvc.lock`."""
 
 _DEEPEST = 100
+_LONG_TAG = re.compile(r"![^\s'\"]{1000}")
+"""In YAML, which takes time for it that grows with the square."""
 _LONGEST_NUMBER = 400
 """Characters: no float has more digits before its point, and Python does not write out what has more than 4,300."""
 
@@ -47,10 +52,11 @@ class Document(msgspec.Struct, frozen=True):
         return self.lines[key_path]
 
 
-def read_document(path: Path, name: str | None = None) -> Document:
+def read_document(path: Path, name: str | None = None, *, most_bytes: int | None = None) -> Document:
     """Read the file at `path`; the suffix decides the format (`.json`, `.yaml`/`.yml`, `.toml`).
 
-    Raises BadInput when the file is missing, too large or not what its suffix says.
+    It may have `most_bytes`; without it as many as such a format may have. Raises BadInput when the file is missing, too large or not
+    what its suffix says.
     """
     name = name or str(path)
     try:
@@ -60,13 +66,16 @@ def read_document(path: Path, name: str | None = None) -> Document:
         raise bad_input("does not exist.", path=name) from None
     except OSError as error:
         raise bad_input(f"cannot be read: {error.strerror}.", path=name) from None
-    return parse_document(raw, name)
+    return parse_document(raw, name, most_bytes=most_bytes)
 
 
-def parse_document(raw: bytes, name: str, *, most_values: int = MAX_VALUES) -> Document:
+def parse_document(raw: bytes, name: str, *, most_bytes: int | None = None, most_values: int = MAX_VALUES) -> Document:
     """Parse `raw` as the format that the suffix of `name` says. YAML may hold `most_values`. Raises BadInput as `read_document`."""
-    if len(raw) > MAX_BYTES:
-        raise bad_input(f"is larger than {MAX_BYTES // 1024 // 1024} MiB.", path=name)
+    suffix = Path(name).suffix.lower()
+    most_bytes = most_bytes or (MAX_BYTES if suffix == ".json" else MAX_BYTES_BY_HAND)
+    if len(raw) > most_bytes:
+        remedy = "JSON may be larger." if most_bytes < MAX_BYTES and suffix != ".json" else ""
+        raise bad_input(f"is larger than {most_bytes // 1024:,} KiB.", remedy, path=name)
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise bad_input("starts with a byte order mark.", "Save it as UTF-8 without one.", path=name, line=1)
     try:
@@ -76,7 +85,6 @@ def parse_document(raw: bytes, name: str, *, most_values: int = MAX_VALUES) -> D
         raise bad_input("is not UTF-8.", "Save it as UTF-8.", path=name, line=line) from None
     if not text.strip():
         raise bad_input("is empty.", path=name)
-    suffix = Path(name).suffix.lower()
     if suffix == ".json":
         return _parse_json(text, name)
     if suffix in (".yaml", ".yml"):
@@ -159,23 +167,24 @@ def _parse_yaml(text: str, name: str, most_values: int) -> Document:
     # YAML 1.2 on purpose: PyYAML's 1.1 reads `1e-3` as a string and `no` as a boolean.
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
     from ruamel.yaml.parser import Parser
 
     class CountingParser(Parser):
         """Stops before the time that reading takes grows with the square of the depth."""
 
-        events, depth = 0, 0
+        values, depth = 0, 0
 
         def get_event(self) -> Any:
-            """The next event; a value makes one or two."""
             event = super().get_event()
-            self.events += 1
+            self.values += isinstance(event, NodeEvent)
             self.depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if self.events > 2 * most_values + 10 or self.depth > _DEEPEST:
+            if self.values > most_values or self.depth > _DEEPEST:
                 raise _too_many(name)
             return event
 
+    if _LONG_TAG.search(text):
+        raise bad_input("holds a tag (`!`) of more than 1,000 characters.", path=name)
     yaml = YAML(typ="safe", pure=True)
     yaml.Parser = CountingParser
     try:
@@ -219,12 +228,20 @@ class _YamlReader:
         read = self._scalars.get(str(node.tag))
         if read and len(node.value) > _LONGEST_NUMBER:
             raise bad_input(f"holds a number of {len(node.value):,} digits.", path=self._name, line=node.start_mark.line + 1)
-        # What is tagged otherwise, such as a date, stays text.
-        return read(node) if read else _whole(node.value, self._name)
+        if not read:
+            # What is tagged otherwise, such as a date, stays text.
+            return _whole(node.value, self._name)
+        try:
+            return read(node)
+        except (ValueError, LookupError):
+            # Only a tag that somebody wrote can be wrong.
+            kind = str(node.tag).rpartition(":")[2]
+            raise bad_input(f"holds a `!!{kind}` that is none.", path=self._name, line=node.start_mark.line + 1) from None
 
     def _mapping(self, node: Any, at: Path_) -> dict[str, Any]:
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
+        self._left -= len(node.value)
         for key, value in node.value:
             if str(key.tag) == "tag:yaml.org,2002:merge":
                 for one in value.value if value.id == "sequence" else (value,):
