@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from modelship.gate.rows.intervals import compare
-from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike
+from modelship.gate.rows.measures import Measure, UndefinedError, find_measure, look_alike, measure_names
 from modelship.gate.rows.paired import Answers, Class, Model, Paired
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -590,3 +590,37 @@ def test_any_small_table_has_scikit_learns_values_or_none(model: Model) -> None:
         rows = influence(name, model)
         assert rows.shape == (len(model.truth),)
         assert abs(rows.mean()) <= 1e-9 * max(1.0, float(np.abs(rows).max())), name
+
+
+def of_sizes(*rows: int, wrong: int = 2) -> Model:
+    """So many rows of each class, of which a few are taken for the next class."""
+    truth = np.repeat(np.arange(len(rows)), rows)
+    prediction = truth.copy()
+    for code in range(len(rows)):
+        prediction[np.flatnonzero(truth == code)[:wrong]] = (code + 1) % len(rows)
+    names: tuple[Class, ...] = (0, 1) if len(rows) == 2 else tuple("abcd"[: len(rows)])
+    return Model(truth, names, 1 if len(rows) == 2 else None, Answers(prediction))
+
+
+@pytest.mark.parametrize(("positive", "least"), [(19, 100 / 19), (20, 0), (40, 0)])
+def test_of_few_rows_a_whole_turn_of_one_is_not_ruled_out(positive: int, least: float) -> None:
+    found = measure("recall").influence(of_sizes(100 - positive, positive))
+    assert (found.support, found.least) == (positive, pytest.approx(least))
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "recall_macro"])
+def test_a_mean_over_classes_rests_on_the_rarest_that_there_is(name: str) -> None:
+    """A row of 10 turns a recall by a tenth, and the mean of three by a thirtieth."""
+    assert measure(name).influence(of_sizes(10, 30, 60)).support == pytest.approx(30)
+
+
+def test_a_class_without_rows_does_not_count_in_the_mean_over_classes() -> None:
+    truth = np.repeat([0, 1], [10, 30])
+    model = Model(truth, ("a", "b", "c"), None, Answers(np.where(np.arange(40) % 5 == 0, 2, truth)))
+    assert value("balanced_accuracy", model) == pytest.approx(of_scikit_learn("balanced_accuracy", model)) == pytest.approx(0.8)
+
+
+def test_all_names_are_those_of_both_tasks() -> None:
+    assert set(measure_names("regression")) == {*OF_NUMBERS}
+    assert set(measure_names()) == {*measure_names("classification"), *OF_NUMBERS}
+    assert not {*measure_names("classification")} & {*OF_NUMBERS}
