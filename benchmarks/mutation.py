@@ -12,6 +12,7 @@ is changed in a process that has imported nothing of ours yet. Others have a pro
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib
 import json
 import os
@@ -65,10 +66,15 @@ class Reach:
     """Of the processor, by test."""
 
     def tests(self, function: str) -> list[str]:
-        """Those that may notice a change of `function`, the quickest first; any may, where it makes what they come through."""
-        if function in self.at_import:
-            return list(self.of_test)
-        return sorted((test for test, functions in self.of_test.items() if function in functions), key=self.seconds.__getitem__)
+        """Those that may notice a change of `function`, the quickest first."""
+        module = function.rpartition(".")[0] + "."
+        found = [
+            test
+            for test, functions in self.of_test.items()
+            # What is called at import makes what other functions of its module work with.
+            if function in functions or (function in self.at_import and any(one.startswith(module) for one in functions))
+        ]
+        return sorted(found, key=self.seconds.__getitem__)
 
 
 def main() -> int:
@@ -98,8 +104,6 @@ def _prepared(folder: Path, modules: Sequence[str]) -> list[Mutant]:
     (folder / "pyproject.toml").write_text('[tool.mutmut]\nsource_paths = ["src"]\n[tool.pytest.ini_options]\npythonpath = ["src"]\n')
     os.chdir(folder)
     sys.dont_write_bytecode = True
-    # What is recorded while no mutant is awake.
-    os.environ["MUTANT_UNDER_TEST"] = "stats"
     # It reads its configuration from the working directory when it is imported.
     from mutmut.mutation.file_mutation import mutate_file_contents
 
@@ -109,6 +113,8 @@ def _prepared(folder: Path, modules: Sequence[str]) -> list[Mutant]:
         mutated = mutate_file_contents(str(path), path.read_text())
         path.write_text(mutated.code)
         mutants += [Mutant(module, f"modelship.gate.{module}.{name}") for name in mutated.mutant_names]
+    # Thousands of functions take a while to compile.
+    compileall.compile_dir(folder, quiet=1)
     return mutants
 
 
@@ -119,12 +125,12 @@ def _killed(mutants: Sequence[Mutant]) -> set[Mutant]:
     reach = _reach()
     found = _noticed(
         [mutant for mutant in mutants if mutant.function in reach.at_import],
-        lambda mutant: _fork(lambda: _with_tests(lambda tests: _notices(tests, reach, mutant))),
+        lambda mutant: _fork(lambda: _with_tests(lambda tests: _notices(tests, reach, mutant)), awake=mutant),
     )
     later = [mutant for mutant in mutants if mutant.function not in reach.at_import]
 
     def all_others(tests: Sequence[pytest.Item]) -> bool:
-        found.update(_noticed(later, lambda mutant: _fork(lambda: _notices(tests, reach, mutant))))
+        found.update(_noticed(later, lambda mutant: _fork(lambda: _notices(tests, reach, mutant), awake=mutant)))
         return False
 
     # At the end: this process has imported our modules then.
@@ -160,7 +166,6 @@ def _write_reach(tests: Sequence[pytest.Item], path: Path) -> bool:
 
 def _notices(tests: Sequence[pytest.Item], reach: Reach, mutant: Mutant) -> bool:
     """Whether one of `tests` fails while `mutant` is awake. Ends the process where they do not end."""
-    os.environ["MUTANT_UNDER_TEST"] = mutant.name
     by_name = {test.nodeid: test for test in tests}
     names = reach.tests(mutant.function)
     # Nothing in Python sees this signal, which ends the process: a loop may be anywhere.
@@ -190,18 +195,20 @@ def _noticed(mutants: Sequence[Mutant], start: Callable[[Mutant], int]) -> set[M
         done += 1
         if status:
             found.add(mutant)
-        if done % 100 == 0:
+        if done % 20 == 0:
             print(f"{done:,} of {len(mutants):,}, {len(found):,} killed", file=sys.stderr, flush=True)
     return found
 
 
-def _fork(ask: Callable[[], bool]) -> int:
+def _fork(ask: Callable[[], bool], *, awake: Mutant | None = None) -> int:
     """Start a process that ends with 0 where the answer is no, and with 1 where it is yes or there is none. Returns its number."""
     process = os.fork()
     if process:
         return process
     answer = True
     try:
+        # Without any, mutmut records what is called.
+        os.environ["MUTANT_UNDER_TEST"] = awake.name if awake else "stats"
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
